@@ -1,0 +1,1 @@
+//! Decoding of binlog events, sans-IO.

@@ -1,0 +1,37 @@
+//! binbridge replicates one MySQL server into another by speaking the replication protocol itself.
+//!
+//! ```text
+//!  source server                                                                        target server
+//!    |  COM_BINLOG_DUMP[_GTID]                                                             ^
+//!    v                                                                                     | guarded packets
+//!  wire -> source -> binlog -> transaction -> apply --------------------------------------+
+//!          bytes     events     transactions   batches           progress rows in the same commit
+//!
+//!    observe (metrics, lag, admin HTTP) <-- stages publish, nobody reaches back
+//! ```
+//!
+//! One direction, bounded in bytes at every edge; a stage imports only what stands before it in the list below.
+
+pub mod error;
+pub mod failpoint;
+pub mod position;
+
+pub mod wire;
+
+pub mod binlog;
+
+pub mod observe;
+
+pub mod source;
+
+pub mod transaction;
+
+pub mod progress;
+
+pub mod apply;
+
+pub mod bridge;
+
+pub mod config;
+
+pub mod cli;

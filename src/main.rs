@@ -1,0 +1,3 @@
+//! The binbridge program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Metrics, lag, admin HTTP, logs.

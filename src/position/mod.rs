@@ -1,0 +1,1 @@
+//! Where a stream is: files and offsets, GTIDs and sets of them. Values only.

@@ -1,0 +1,1 @@
+//! What is applied, and the proof of it.

@@ -1,0 +1,1 @@
+//! The MySQL client protocol, one implementation for both ends.
