@@ -1,1 +1,28 @@
-//! Batches into the target.
+//! Batches into the target: encodings, the guarded pipeline, DDL.
+//!
+//! A batch is one packet of statements that the server runs in turn and stops at the first error: guard, changes,
+//! progress row, `COMMIT`. The guard fails unless the progress row is what the batch before left, so any number of
+//! packets may be on their way without an answer: if one fails, those behind it do nothing.
+
+mod admit;
+mod batch;
+mod context;
+mod ddl;
+mod encode;
+mod fingerprint;
+mod owner;
+mod pipeline;
+mod schema;
+mod session;
+mod stream;
+mod worker;
+
+pub use admit::{Admission, Delivery, Job};
+pub use batch::{Batch, BatchLimits, Pace};
+pub use context::SessionContext;
+pub use ddl::DdlSession;
+pub use encode::{Encoder, Packet};
+pub use owner::{Owner, Ownership};
+pub use schema::{Schema, TargetColumn, TargetTable};
+pub use session::Session;
+pub use worker::{Ended, Settings, Worker};

@@ -1,1 +1,11 @@
-//! What is applied, and the proof of it.
+//! What is applied, and the proof of it: sequence numbers, the frontier, the fence, and the rows that hold them.
+//!
+//! Pure arithmetic and SQL text; no IO. The rows are written by the `apply` stage inside the transactions they speak of.
+
+mod frontier;
+mod ranges;
+mod row;
+
+pub use frontier::{Done, Frontier, Mark, Seq};
+pub use ranges::Ranges;
+pub use row::{Fence, Recovered, Row, Tables};

@@ -1,1 +1,9 @@
-//! The replica session with the source.
+//! The replica session with the source: who it is, registration, and the stream of its events.
+
+mod identity;
+mod offset;
+mod session;
+
+pub use identity::Identity;
+pub use offset::Offset;
+pub use session::{Located, Registration, ServerId, Stream, stable_server_id};

@@ -1,0 +1,116 @@
+//! From transactions to jobs: XA is resolved, and what an earlier process applied is passed over.
+
+use std::collections::HashMap;
+
+use crate::bail;
+use crate::error::Result;
+use crate::progress::{Done, Frontier};
+use crate::transaction::{Body, Transaction, Unit, Xid};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// One target change to make: a transaction, and what is done once it is applied.
+#[derive(Debug)]
+pub struct Job {
+    /// The transaction; never [`Body::Prepare`] or [`Body::Resolve`].
+    pub transaction: Transaction,
+    /// The prepared XA transaction that this one resolves.
+    pub prepared: Option<Done>,
+    /// Its share of the memory bound, given back when the job is committed.
+    pub share: Option<OwnedSemaphorePermit>,
+}
+
+/// A unit on its way from the reader, with its share of the memory bound.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What the assembler handed on.
+    pub unit: Unit,
+    /// Given back when the unit is committed.
+    pub share: Option<OwnedSemaphorePermit>,
+}
+
+impl Job {
+    /// What is done once the job is committed.
+    pub fn done(&self) -> impl Iterator<Item = Done> {
+        self.prepared.clone().into_iter().chain([done(&self.transaction)])
+    }
+}
+
+fn done(transaction: &Transaction) -> Done {
+    Done { seq: transaction.seq, end: transaction.end.clone(), gtid: transaction.gtid.clone() }
+}
+
+/// XA transactions that are prepared and wait for their fate. The frontier does not pass them: after a crash they come
+/// again.
+#[derive(Debug)]
+pub struct Admission {
+    prepared: HashMap<Xid, Transaction>,
+    held_bytes: usize,
+    most_bytes: usize,
+}
+
+impl Admission {
+    /// Nothing prepared; at most `most_bytes` of events will be held.
+    pub fn new(most_bytes: usize) -> Self {
+        Self { prepared: HashMap::new(), held_bytes: 0, most_bytes }
+    }
+
+    /// How many transactions wait for their fate.
+    pub fn prepared(&self) -> usize {
+        self.prepared.len()
+    }
+
+    /// What is to be done for a transaction now; nothing, if it waits or was applied by an earlier process.
+    ///
+    /// # Errors
+    /// `BB3204` for an `XA COMMIT` whose `XA PREPARE` lies before the start position; `BB3205` if too much is held.
+    pub fn admit(&mut self, mut transaction: Transaction, frontiers: [&mut Frontier; 2]) -> Result<Option<Job>> {
+        if frontiers[0].applied_earlier(transaction.seq) {
+            // Its XA PREPARE, if it resolves one, was completed with it.
+            if let Body::Resolve(xid, _) = &transaction.body {
+                self.take(xid);
+            }
+            for frontier in frontiers {
+                frontier.complete(done(&transaction))?;
+            }
+            return Ok(None);
+        }
+        match transaction.body {
+            Body::Prepare(ref xid, _) => {
+                let xid = xid.clone();
+                self.hold(xid, transaction)?;
+                Ok(None)
+            }
+            Body::Resolve(ref xid, commit) => {
+                let held = self.take(xid);
+                if held.is_none() && commit {
+                    bail!(UnsafeStatement, "XA COMMIT of a transaction prepared before the start position, at {}", transaction.start);
+                }
+                let prepared = held.as_ref().map(done);
+                let changes = match held.map(|held| held.body) {
+                    Some(Body::Prepare(_, changes)) if commit => changes,
+                    _ => Vec::new(),
+                };
+                transaction.body = Body::Changes(changes);
+                Ok(Some(Job { transaction, prepared, share: None }))
+            }
+            _ => Ok(Some(Job { transaction, prepared: None, share: None })),
+        }
+    }
+
+    fn hold(&mut self, xid: Xid, transaction: Transaction) -> Result<()> {
+        self.held_bytes += transaction.bytes;
+        if self.held_bytes > self.most_bytes {
+            bail!(TooLarge, "prepared XA transactions hold {} bytes, over the limit of {}", self.held_bytes, self.most_bytes);
+        }
+        if self.prepared.insert(xid, transaction).is_some() {
+            bail!(BadEvent, "two XA transactions of the same XID are prepared at once");
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, xid: &Xid) -> Option<Transaction> {
+        let held = self.prepared.remove(xid)?;
+        self.held_bytes -= held.bytes;
+        Some(held)
+    }
+}

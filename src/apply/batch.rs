@@ -1,0 +1,105 @@
+//! What one target commit carries, and how much that may be.
+
+use std::time::Duration;
+
+use crate::progress::Seq;
+
+use super::Job;
+
+/// The source transactions that one target commit carries, whole and in order.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In source order.
+    pub jobs: Vec<Job>,
+    /// Bytes of events.
+    pub bytes: usize,
+}
+
+impl Batch {
+    /// Adds the next transaction.
+    pub fn push(&mut self, job: Job) {
+        self.bytes += job.transaction.bytes;
+        self.jobs.push(job);
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// The last transaction's number.
+    pub fn last(&self) -> Option<Seq> {
+        self.jobs.last().map(|job| job.transaction.seq)
+    }
+}
+
+/// How large a batch may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Source transactions in one target commit.
+    pub transactions: usize,
+    /// Bytes of events in one target commit; a single larger transaction is still one.
+    pub bytes: usize,
+    /// How long one target commit should take at most.
+    pub time: Duration,
+}
+
+/// The limit on transactions that keeps a commit within its time: halved when one took too long, doubled when a full
+/// one took less than half.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    limits: BatchLimits,
+    transactions: usize,
+}
+
+const LEAST: usize = 16;
+
+impl Pace {
+    /// Starts at the full size: the first slow commit corrects it.
+    pub fn new(limits: BatchLimits) -> Self {
+        Self { limits, transactions: limits.transactions }
+    }
+
+    /// Whether a batch should not grow further.
+    pub fn is_full(&self, batch: &Batch) -> bool {
+        batch.jobs.len() >= self.transactions || batch.bytes >= self.limits.bytes
+    }
+
+    /// A batch of `transactions` kept the target busy for `took`.
+    pub fn note(&mut self, transactions: usize, took: Duration) {
+        if took > self.limits.time {
+            self.transactions = (transactions.min(self.transactions) / 2).max(LEAST).min(self.limits.transactions);
+        } else if transactions >= self.transactions && took < self.limits.time / 2 {
+            self.transactions = (self.transactions * 2).min(self.limits.transactions);
+        }
+    }
+
+    /// The limit now.
+    pub fn transactions(&self) -> usize {
+        self.transactions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> BatchLimits {
+        BatchLimits { transactions: 1000, bytes: 1 << 20, time: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn slow_commits_shrink_batches_and_quick_full_ones_grow_them_again() {
+        let mut pace = Pace::new(limits());
+        pace.note(1000, Duration::from_secs(3));
+        assert_eq!(pace.transactions(), 500);
+        pace.note(10, Duration::from_millis(1));
+        assert_eq!(pace.transactions(), 500);
+        pace.note(500, Duration::from_millis(100));
+        assert_eq!(pace.transactions(), 1000);
+        for _ in 0..20 {
+            pace.note(1, Duration::from_secs(3));
+        }
+        assert_eq!(pace.transactions(), LEAST);
+    }
+}

@@ -1,0 +1,159 @@
+//! The session state that a statement event's meaning depends on, and the statements that bring a session into it.
+//!
+//! Statements of many transactions share a packet, so only what differs is said. The order and the meaning of the
+//! status variables follow `Query_log_event::do_apply_event` (sql/log_event.cc) and what `mysqlbinlog` prints.
+
+use std::fmt::Write;
+
+use crate::binlog::{StatusVars, UserVar, UserValue};
+use crate::transaction::{Context, StatementChange};
+
+/// `OPTION_AUTO_IS_NULL` (sql/query_options.h).
+const AUTO_IS_NULL: u32 = 1 << 14;
+/// `OPTION_NO_FOREIGN_KEY_CHECKS`.
+const NO_FOREIGN_KEY_CHECKS: u32 = 1 << 26;
+/// `OPTION_RELAXED_UNIQUE_CHECKS`.
+const RELAXED_UNIQUE_CHECKS: u32 = 1 << 27;
+
+/// What a session's variables are known to be; `None` where that is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionContext {
+    database: Option<Vec<u8>>,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl SessionContext {
+    /// Forgets everything: a packet failed half way, or the session is new.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Row events set these two from their own flags (sql/log_event.cc, `Rows_log_event::do_apply_event`).
+    pub fn rows_were_applied(&mut self) {
+        self.variables.retain(|(name, _)| *name != "foreign_key_checks" && *name != "unique_checks");
+    }
+
+    /// Adds the statements that bring the session into a statement's context to `sql`, each followed by `;`. Returns
+    /// how many there are.
+    pub fn enter(&mut self, statement: &StatementChange, sql: &mut Vec<u8>) -> usize {
+        let mut statements = 0;
+        let database = &statement.query.database;
+        if !database.is_empty() && self.database.as_deref() != Some(database) {
+            sql.extend_from_slice(b"USE ");
+            quote_bytes(database, sql);
+            sql.extend_from_slice(b";");
+            self.database = Some(database.to_vec());
+            // USE sets it to the schema's own.
+            self.variables.retain(|(name, _)| *name != "collation_database");
+            statements += 1;
+        }
+        let mut changed = Vec::new();
+        for (name, value) in wanted(statement) {
+            match self.variables.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) if *known == value => continue,
+                Some((_, known)) => known.clone_from(&value),
+                None => self.variables.push((name, value.clone())),
+            }
+            changed.push(format!("{name} = {value}"));
+        }
+        changed.extend(once(&statement.context));
+        if !changed.is_empty() {
+            sql.extend_from_slice(b"SET ");
+            sql.extend_from_slice(changed.join(", ").as_bytes());
+            sql.extend_from_slice(b";");
+            statements += 1;
+        }
+        statements
+    }
+}
+
+/// Variables that stay as they are set.
+fn wanted(statement: &StatementChange) -> Vec<(&'static str, String)> {
+    let status = &statement.query.status;
+    let flags = status.flags2.unwrap_or(0);
+    let on = |bit: u32| u8::from(flags & bit != 0).to_string();
+    let off = |bit: u32| u8::from(flags & bit == 0).to_string();
+    let mut wanted = vec![
+        ("timestamp", format!("{}.{:06}", statement.timestamp, status.microseconds.unwrap_or(0))),
+        ("sql_mode", status.sql_mode.unwrap_or(0).to_string()),
+        ("foreign_key_checks", off(NO_FOREIGN_KEY_CHECKS)),
+        ("unique_checks", off(RELAXED_UNIQUE_CHECKS)),
+        ("sql_auto_is_null", on(AUTO_IS_NULL)),
+    ];
+    let (increment, offset) = status.auto_increment.unwrap_or((1, 1));
+    wanted.push(("auto_increment_increment", increment.to_string()));
+    wanted.push(("auto_increment_offset", offset.to_string()));
+    push_names(&mut wanted, status);
+    wanted
+}
+
+fn push_names(wanted: &mut Vec<(&'static str, String)>, status: &StatusVars) {
+    if let Some((client, connection, server)) = status.charset {
+        wanted.push(("character_set_client", client.to_string()));
+        wanted.push(("collation_connection", connection.to_string()));
+        wanted.push(("collation_server", server.to_string()));
+    }
+    // Logged only where the statement's meaning depends on it.
+    if let Some(zone) = status.time_zone.as_deref() {
+        wanted.push(("time_zone", format!("'{}'", String::from_utf8_lossy(zone).replace('\'', ""))));
+    }
+    wanted.push(("lc_time_names", status.lc_time_names.unwrap_or(0).to_string()));
+    wanted.push(("collation_database", status.collation_database.map_or("DEFAULT".to_owned(), |id| id.to_string())));
+    if let Some(id) = status.default_collation_for_utf8mb4 {
+        wanted.push(("default_collation_for_utf8mb4", id.to_string()));
+    }
+    if let Some(explicit) = status.explicit_defaults_for_timestamp {
+        wanted.push(("explicit_defaults_for_timestamp", u8::from(explicit).to_string()));
+    }
+    if let Some(required) = status.sql_require_primary_key {
+        wanted.push(("sql_require_primary_key", u8::from(required).to_string()));
+    }
+    if status.default_table_encryption == Some(true) {
+        wanted.push(("default_table_encryption", "1".to_owned()));
+    }
+}
+
+/// Variables that are used up by the statement.
+fn once(context: &Context) -> Vec<String> {
+    let mut once = Vec::new();
+    once.extend(context.last_insert_id.map(|id| format!("last_insert_id = {id}")));
+    once.extend(context.insert_id.map(|id| format!("insert_id = {id}")));
+    once.extend(context.rand.map(|(seed1, seed2)| format!("rand_seed1 = {seed1}, rand_seed2 = {seed2}")));
+    once.extend(context.user_vars.iter().map(|variable| {
+        let mut name = Vec::new();
+        quote_bytes(&variable.name, &mut name);
+        format!("@{} := {}", String::from_utf8_lossy(&name), user_value(variable))
+    }));
+    once
+}
+
+/// A user variable's value as a literal that is the same under any `sql_mode` and client character set.
+fn user_value(variable: &UserVar) -> String {
+    match &variable.value {
+        UserValue::Null => "NULL".to_owned(),
+        UserValue::Int(value) => value.to_string(),
+        UserValue::Unsigned(value) => value.to_string(),
+        // Enough digits to give the same double back, with an exponent so that it is one.
+        UserValue::Real(value) => format!("{value:e}"),
+        UserValue::Decimal(text) => text.clone(),
+        UserValue::Text { bytes, charset, collation } => {
+            let mut literal = format!("_{charset} X'");
+            for byte in bytes {
+                let _ = write!(literal, "{byte:02X}");
+            }
+            let _ = write!(literal, "' COLLATE {collation}");
+            literal
+        }
+    }
+}
+
+fn quote_bytes(name: &[u8], sql: &mut Vec<u8>) {
+    sql.push(b'`');
+    for &byte in name {
+        if byte == b'`' {
+            sql.push(b'`');
+        }
+        sql.push(byte);
+    }
+    sql.push(b'`');
+}

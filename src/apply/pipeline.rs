@@ -1,0 +1,103 @@
+//! Packets on their way to the target, and their answers.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::bail;
+use crate::error::{Result, ServerError};
+use crate::wire::Reply;
+
+use super::{Batch, Packet, Session};
+
+/// What a packet is.
+#[derive(Debug)]
+pub(super) enum Load {
+    /// The source's format, for the session.
+    Prelude,
+    /// Whole transactions; ends in `COMMIT`.
+    Batch(Batch),
+    /// A piece of a large transaction; leaves the target's transaction open.
+    Part,
+}
+
+#[derive(Debug)]
+struct Sent {
+    load: Load,
+    replies_left: usize,
+    at: Instant,
+}
+
+/// What an answer settled.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// More answers of the same packet are to come.
+    Pending,
+    /// The packet ran to its end; with the time it had the target to itself.
+    Done(Load, Duration),
+    /// A statement failed; the server ran nothing behind it, and nothing of the packet is committed.
+    Failed(Load, ServerError),
+}
+
+/// A session with packets in flight.
+pub(super) struct Pipeline {
+    pub(super) session: Session,
+    in_flight: VecDeque<Sent>,
+    last_done: Instant,
+}
+
+impl Pipeline {
+    pub(super) fn new(session: Session) -> Self {
+        Self { session, in_flight: VecDeque::new(), last_done: Instant::now() }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    pub(super) async fn send(&mut self, packet: &Packet, load: Load) -> Result<()> {
+        self.session.send(packet).await?;
+        self.in_flight.push_back(Sent { load, replies_left: packet.replies, at: Instant::now() });
+        Ok(())
+    }
+
+    /// Reads one answer. Cancel-safe.
+    pub(super) async fn answer(&mut self) -> Result<Outcome> {
+        let reply = self.session.reply().await?;
+        let Some(front) = self.in_flight.front_mut() else {
+            bail!(Protocol, "the target answered a question that was not asked");
+        };
+        if let Reply::Failed(server) = reply {
+            let failed = self.in_flight.pop_front().map_or(Load::Prelude, |sent| sent.load);
+            return Ok(Outcome::Failed(failed, server));
+        }
+        front.replies_left -= 1;
+        if front.replies_left > 0 {
+            return Ok(Outcome::Pending);
+        }
+        let now = Instant::now();
+        let took = front.at.max(self.last_done).elapsed();
+        self.last_done = now;
+        let done = self.in_flight.pop_front().map_or(Load::Prelude, |sent| sent.load);
+        Ok(Outcome::Done(done, took))
+    }
+
+    /// After a failure: the guards of what is behind it fail too. Reads those answers and gives the batches back, in
+    /// order.
+    ///
+    /// # Errors
+    /// `BB9002` if one of them ran: a guard did not hold.
+    pub(super) async fn drain_failed(&mut self) -> Result<Vec<Batch>> {
+        let mut batches = Vec::new();
+        while !self.in_flight.is_empty() {
+            match self.answer().await? {
+                Outcome::Pending | Outcome::Done(Load::Prelude, _) => {}
+                Outcome::Failed(Load::Batch(batch), _) => batches.push(batch),
+                Outcome::Failed(..) => {}
+                Outcome::Done(..) => bail!(Invariant, "a packet ran although the one before it had failed"),
+            }
+        }
+        Ok(batches)
+    }
+}

@@ -1,0 +1,108 @@
+//! A connection to the target that applies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::bail;
+use crate::error::{Code, Error, Result};
+use crate::transaction::Format;
+use crate::wire::{Connection, Endpoint, Reply};
+
+use super::{Encoder, Packet};
+
+/// A connection to the target, set up to apply: autocommit off, `READ COMMITTED`, a replica's leniency.
+pub struct Session {
+    /// The connection itself.
+    pub connection: Connection,
+    /// Turns changes into statements for this session.
+    pub encoder: Encoder,
+    format: Option<Arc<Format>>,
+    /// The target's `max_allowed_packet`, in bytes.
+    pub max_packet: usize,
+    /// The shortest time a question took.
+    pub round_trip: Duration,
+}
+
+impl Session {
+    /// Connects and sets the session up.
+    ///
+    /// # Errors
+    /// Connection and login errors; `BB3002` naming the privilege that is missing.
+    pub async fn open(endpoint: &Endpoint) -> Result<Self> {
+        let mut connection = Connection::connect(endpoint).await?;
+        let replica_mode = connection.dialect().pseudo_replica_mode();
+        let settings = format!(
+            "SET autocommit = 0, transaction_isolation = 'READ-COMMITTED', sql_mode = '', time_zone = '+00:00', \
+             innodb_lock_wait_timeout = 20, lock_wait_timeout = 60, net_read_timeout = 600, net_write_timeout = 600, \
+             wait_timeout = 86400, {replica_mode} = 1"
+        );
+        connection.execute(&settings).await.map_err(|error| needs(error, "REPLICATION_APPLIER or SESSION_VARIABLES_ADMIN"))?;
+        let mut round_trip = Duration::MAX;
+        for _ in 0..3 {
+            let asked = Instant::now();
+            connection.execute("DO 1").await?;
+            round_trip = round_trip.min(asked.elapsed());
+        }
+        let rows = connection.query("SELECT @@max_allowed_packet").await?;
+        let max_packet = rows.rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok()).unwrap_or(1 << 20);
+        // An answer may take as long as the batch takes: dead peers are found by TCP keepalive, not by a timer.
+        connection.set_read_timeout(None);
+        Ok(Self { connection, encoder: Encoder::default(), format: None, max_packet, round_trip })
+    }
+
+    /// Sends a packet without waiting for its answers.
+    ///
+    /// # Errors
+    /// `BB3205` if it is larger than the target takes.
+    pub async fn send(&mut self, packet: &Packet) -> Result<()> {
+        // The command byte counts too.
+        if packet.sql.len() + 1 > self.max_packet {
+            bail!(
+                TooLarge,
+                "a packet of {} bytes for the target, whose max_allowed_packet is {}: a row needs a third more than its size in the binlog",
+                packet.sql.len(),
+                self.max_packet
+            );
+        }
+        self.connection.send_query(&[&packet.sql]).await
+    }
+
+    /// The packet that shows the session a format it has not seen.
+    pub fn prelude(&mut self, format: &Arc<Format>) -> Option<Packet> {
+        if self.format.as_ref().is_some_and(|known| Arc::ptr_eq(known, format) || **known == **format) || format.0.is_empty() {
+            return None;
+        }
+        self.format = Some(Arc::clone(format));
+        let mut packet = Packet::default();
+        Encoder::format(format, &mut packet);
+        Some(packet)
+    }
+
+    /// Ends what is open and forgets what the session's variables were.
+    pub async fn roll_back(&mut self) -> Result<()> {
+        self.encoder.context.forget();
+        self.format = None;
+        self.connection.execute("ROLLBACK").await?;
+        Ok(())
+    }
+
+    /// The next answer, as a result.
+    pub async fn reply(&mut self) -> Result<Reply> {
+        self.connection.read_reply().await
+    }
+
+    /// Runs statements that need no answer but success, one after the other.
+    pub async fn run(&mut self, statements: &[String]) -> Result<()> {
+        for statement in statements {
+            self.connection.execute(statement).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Names the privilege that a refused statement needs.
+pub(super) fn needs(error: Error, privilege: &str) -> Error {
+    if error.code() == Code::Privilege { error.context(format!("the target account needs {privilege}")) } else { error }
+}

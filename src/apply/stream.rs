@@ -1,0 +1,128 @@
+//! Large transactions: sent in pieces as they arrive, inside one target transaction, so that memory does not grow with
+//! their size.
+//!
+//! The first piece carries the guard; each piece leaves a mark in a session variable, and the next refuses to run
+//! without it. Pieces are not kept: if one fails for a passing reason, the whole is read again from the source.
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::bail;
+use crate::error::{Error, Result, ServerError};
+use crate::failpoint;
+use crate::position::Coordinates;
+use crate::progress::{Seq, part_guard, part_mark};
+use crate::transaction::{Change, Piece};
+use crate::wire::classify;
+
+use super::pipeline::Load;
+use super::worker::{changes, refused};
+use super::{Batch, Job, Packet, Worker};
+
+/// The large transaction whose pieces are being sent.
+#[derive(Debug)]
+pub(super) struct Streaming {
+    seq: Seq,
+    start: Coordinates,
+    /// Different at each attempt, so that a mark of an earlier one is not taken for this one's.
+    attempt: u32,
+    parts: u32,
+    /// Applied by an earlier process: nothing is sent.
+    skip: bool,
+}
+
+impl Streaming {
+    fn mark(&self) -> String {
+        format!("{}.{}.{}", self.seq, self.attempt, self.parts)
+    }
+}
+
+impl Worker {
+    /// Sends a piece. The caller has flushed the pipeline before the first.
+    pub(super) async fn stream_piece(&mut self, piece: Piece, share: Option<OwnedSemaphorePermit>) -> Result<()> {
+        if piece.index == 0 {
+            let skip = self.sent.applied_earlier(piece.seq);
+            let start = piece.start.clone();
+            self.streaming = Some(Streaming { seq: piece.seq, start, attempt: fastrand::u32(..), parts: 0, skip });
+            if let (Some(create), false) = (&piece.create, skip) {
+                self.run_statement_once(piece.seq, &piece.start, create).await?;
+            }
+        }
+        match &self.streaming {
+            Some(streaming) if streaming.seq == piece.seq => {
+                if streaming.skip {
+                    return Ok(());
+                }
+            }
+            _ => bail!(Invariant, "a piece of transaction {} without the piece before it", piece.seq),
+        }
+        let place = format!("transaction {} at {}", piece.seq, piece.start);
+        let tables = piece.changes.iter().filter_map(Change::table);
+        self.schema.require(self.ddl.connection(), tables).await.map_err(|error| error.context(place))?;
+        self.show_format(&piece.format).await?;
+        let mut packet = Packet::default();
+        self.begin_part(&mut packet);
+        self.pipeline.session.encoder.changes(piece.changes.iter(), &mut packet);
+        if let Some(streaming) = &mut self.streaming {
+            streaming.parts += 1;
+            packet.push(&part_mark(&streaming.mark()));
+        }
+        self.make_room().await?;
+        self.pipeline.send(&packet, Load::Part).await?;
+        failpoint::hit("apply.part_sent");
+        drop(share);
+        Ok(())
+    }
+
+    /// Sends the last piece with the progress row and the commit.
+    pub(super) async fn stream_end(&mut self, job: Job) -> Result<()> {
+        let mut packet = Packet::default();
+        self.begin_part(&mut packet);
+        let tables = changes(&job.transaction.body).filter_map(Change::table);
+        self.schema.require(self.ddl.connection(), tables).await?;
+        self.pipeline.session.encoder.changes(changes(&job.transaction.body), &mut packet);
+        let forget = self.ddl.forget();
+        let mut batch = Batch::default();
+        batch.push(job);
+        self.end_packet(&batch, &[forget], &mut packet)?;
+        self.make_room().await?;
+        self.pipeline.send(&packet, Load::Batch(batch)).await?;
+        self.flush().await?;
+        self.streaming = None;
+        Ok(())
+    }
+
+    /// Rolls back a transaction whose end will not come.
+    pub(super) async fn abandon_stream(&mut self) -> Result<()> {
+        let Some(streaming) = self.streaming.take() else { return Ok(()) };
+        if streaming.skip {
+            return Ok(());
+        }
+        self.flush().await?;
+        self.pipeline.session.roll_back().await
+    }
+
+    pub(super) fn stream_failed(&mut self, server: ServerError) -> Error {
+        let place = match self.streaming.take() {
+            Some(streaming) => format!("transaction {} at {}", streaming.seq, streaming.start),
+            None => "a large transaction".to_owned(),
+        };
+        refused(classify(&server), server, "a change of a large transaction").context(place)
+    }
+
+    /// The guard before the first part, the mark of the part before any other.
+    fn begin_part(&self, packet: &mut Packet) {
+        match &self.streaming {
+            Some(streaming) if streaming.parts > 0 => packet.push(&part_guard(&streaming.mark())),
+            _ => packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent)),
+        }
+    }
+
+    /// Two packets on their way keep the target busy; more would only be memory.
+    async fn make_room(&mut self) -> Result<()> {
+        while self.pipeline.in_flight() >= 2 {
+            let outcome = self.pipeline.answer().await?;
+            self.settle(outcome).await?;
+        }
+        Ok(())
+    }
+}

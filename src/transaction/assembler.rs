@@ -1,0 +1,393 @@
+//! Puts events together into transactions. Pure: no IO, no clock.
+
+use std::sync::Arc;
+
+use crate::bail;
+use crate::binlog::{Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent, RowsEvent};
+use crate::error::{Code, Error, Result};
+use crate::position::Coordinates;
+use crate::progress::Seq;
+use crate::source::Located;
+
+use super::statement::{self, Boundary, Judgement};
+use super::{
+    Body, Change, Clock, Context, Format, Piece, Routes, RowsChange, StatementChange, Transaction, Unit, Xid,
+};
+
+/// How much of a transaction is held.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of events from which a transaction goes ahead in pieces.
+    pub piece: usize,
+    /// Bytes of events that a prepared XA transaction may hold: its rows must wait for its end.
+    pub prepared: usize,
+}
+
+/// What the assembler waits for.
+#[derive(Debug)]
+enum Await {
+    /// A transaction's first event. Set at the start and after each end of a transaction.
+    Start,
+    /// `BEGIN` or a statement that commits by itself. Set by a GTID event.
+    Begin(Head),
+    /// A change or the end of the transaction. Set by `BEGIN`.
+    Change(Box<Open>),
+}
+
+/// What is known of a transaction from its GTID event.
+#[derive(Debug, Clone)]
+struct Head {
+    gtid: Option<GtidEvent>,
+    start: Coordinates,
+}
+
+#[derive(Debug)]
+struct Open {
+    head: Head,
+    /// Of `XA START`; its changes never go ahead, because their fate comes later.
+    xa: Option<Xid>,
+    create: Option<Box<StatementChange>>,
+    changes: Vec<Change>,
+    bytes: usize,
+    pieces: u32,
+    context: Context,
+}
+
+/// Puts events together into transactions.
+#[derive(Debug)]
+pub struct Assembler {
+    state: Await,
+    routes: Routes,
+    limits: Limits,
+    next: Seq,
+    resume: Option<Coordinates>,
+    format: Arc<Format>,
+    /// Context events before a statement that has no `BEGIN`.
+    loose: Context,
+    filtered: u64,
+}
+
+impl Assembler {
+    /// An assembler whose first transaction follows `last`.
+    pub fn new(routes: Routes, limits: Limits, last: Seq, resume: Option<Coordinates>) -> Self {
+        Self {
+            state: Await::Start,
+            routes,
+            limits,
+            next: last.next(),
+            resume,
+            format: Arc::new(Format(bytes::Bytes::new())),
+            loose: Context::default(),
+            filtered: 0,
+        }
+    }
+
+    /// The place after the last whole transaction: where a new stream must begin.
+    pub fn resume(&self) -> Option<&Coordinates> {
+        self.resume.as_ref()
+    }
+
+    /// The number of the transaction that comes next.
+    pub fn next_seq(&self) -> Seq {
+        self.next
+    }
+
+    /// Changes that the rules passed over, since the last call.
+    pub fn take_filtered(&mut self) -> u64 {
+        std::mem::take(&mut self.filtered)
+    }
+
+    /// The stream broke off. What is open is forgotten; if parts of it went ahead, says so.
+    pub fn interrupt(&mut self) -> Option<Unit> {
+        self.loose = Context::default();
+        match std::mem::replace(&mut self.state, Await::Start) {
+            Await::Change(open) if open.pieces > 0 => Some(Unit::Abandoned(self.next)),
+            _ => None,
+        }
+    }
+
+    /// Takes one event; gives what it completes.
+    ///
+    /// # Errors
+    /// `BB32xx` with the place, for whatever must not be passed over.
+    pub fn push(&mut self, located: Located) -> Result<Option<Unit>> {
+        let start = located.start();
+        self.take(located).map_err(|error| error.context(format!("at {start}")))
+    }
+
+    fn take(&mut self, located: Located) -> Result<Option<Unit>> {
+        match &located.event.body {
+            EventBody::Gtid(_) | EventBody::Query(_) => self.take_boundary(located),
+            EventBody::Xid(_) => self.commit(located.end()),
+            EventBody::XaPrepare(prepare) => self.prepare(prepare.one_phase, located.end()),
+            EventBody::Rows(_) => self.take_rows(located),
+            EventBody::IntVar { .. } | EventBody::Rand { .. } | EventBody::UserVar(_) => {
+                self.note_context(&located.event);
+                Ok(None)
+            }
+            EventBody::FormatDescription(format) => Ok(self.new_format(format)),
+            EventBody::Rotate { file, offset, artificial } => {
+                Ok(self.rotate(Coordinates { file: Arc::clone(file), offset: *offset }, *artificial))
+            }
+            EventBody::Incident { .. } => bail!(Incident, "the source logged an incident: events are missing here"),
+            EventBody::BeginLoadQuery(_) | EventBody::AppendBlock(_) | EventBody::ExecuteLoadQuery(_) => {
+                bail!(UnsafeStatement, "LOAD DATA in statement format cannot be applied")
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn take_boundary(&mut self, located: Located) -> Result<Option<Unit>> {
+        let (start, end) = (located.start(), located.end());
+        match (located.event.body, std::mem::replace(&mut self.state, Await::Start)) {
+            (EventBody::Gtid(gtid), Await::Start) => {
+                self.state = Await::Begin(Head { gtid: Some(gtid), start });
+                Ok(None)
+            }
+            (EventBody::Gtid(_), Await::Begin(head)) => bail!(BadEvent, "a transaction without end began at {}", head.start),
+            (EventBody::Gtid(_), Await::Change(open)) => {
+                bail!(BadEvent, "a transaction without end began at {}", open.head.start)
+            }
+            (EventBody::Query(query), Await::Start) => {
+                self.first_statement(Head { gtid: None, start }, query, located.event.header.timestamp, end)
+            }
+            (EventBody::Query(query), Await::Begin(head)) => {
+                self.first_statement(head, query, located.event.header.timestamp, end)
+            }
+            (EventBody::Query(query), Await::Change(open)) => {
+                self.inner_statement(open, query, located.event.header.timestamp, end)
+            }
+            _ => bail!(Invariant, "an event went to the wrong place"),
+        }
+    }
+
+    /// `BEGIN`, or a statement that commits by itself.
+    fn first_statement(&mut self, head: Head, query: QueryEvent, timestamp: u32, end: Coordinates) -> Result<Option<Unit>> {
+        let loose = std::mem::take(&mut self.loose);
+        match statement::boundary(&query.sql)? {
+            Boundary::Begin => self.open(head, None),
+            Boundary::XaStart(xid) => self.open(head, Some(xid)),
+            Boundary::XaCommit(xid) => return self.finish(&head, end, timestamp, Body::Resolve(xid, true), 0, false),
+            Boundary::XaRollback(xid) => return self.finish(&head, end, timestamp, Body::Resolve(xid, false), 0, false),
+            // A commit or rollback without a transaction: the source wrote nothing between.
+            Boundary::Commit | Boundary::Rollback => {
+                return self.finish(&head, end, timestamp, Body::Changes(Vec::new()), 0, false);
+            }
+            Boundary::XaEnd | Boundary::None => {
+                let bytes = query.sql.len();
+                let body = match self.judge(query, timestamp, loose, true)? {
+                    Some(statement) => Body::Ddl(statement),
+                    None => Body::Changes(Vec::new()),
+                };
+                return self.finish(&head, end, timestamp, body, bytes, false);
+            }
+        }
+        Ok(None)
+    }
+
+    fn open(&mut self, head: Head, xa: Option<Xid>) {
+        let open = Open { head, xa, create: None, changes: Vec::new(), bytes: 0, pieces: 0, context: Context::default() };
+        self.state = Await::Change(Box::new(open));
+    }
+
+    fn inner_statement(
+        &mut self,
+        mut open: Box<Open>,
+        query: QueryEvent,
+        timestamp: u32,
+        end: Coordinates,
+    ) -> Result<Option<Unit>> {
+        match statement::boundary(&query.sql)? {
+            Boundary::Commit => return self.close(*open, end, timestamp),
+            Boundary::Rollback => return self.roll_back(*open, end, timestamp),
+            Boundary::XaEnd => {}
+            Boundary::Begin | Boundary::XaStart(_) | Boundary::XaCommit(_) | Boundary::XaRollback(_) => {
+                bail!(BadEvent, "a transaction without end began at {}", open.head.start)
+            }
+            Boundary::None => {
+                let context = std::mem::take(&mut open.context);
+                let bytes = query.sql.len() + 256;
+                let create_select = statement::is_create_select(&query.sql);
+                if let Some(statement) = self.judge(query, timestamp, context, false)? {
+                    open.bytes += bytes;
+                    if create_select { open.create = Some(statement) } else { open.changes.push(Change::Statement(statement)) }
+                }
+            }
+        }
+        Ok(self.keep_open(open))
+    }
+
+    fn take_rows(&mut self, located: Located) -> Result<Option<Unit>> {
+        let Located { event, .. } = located;
+        let EventBody::Rows(rows) = event.body else { bail!(Invariant, "not a rows event") };
+        let Await::Change(mut open) = std::mem::replace(&mut self.state, Await::Start) else {
+            bail!(BadEvent, "a rows event outside a transaction (is the position inside one?)")
+        };
+        let count = count_rows(&rows)?;
+        match self.routes.route(&rows.table) {
+            Some(table) => {
+                open.bytes += event.bytes.len() + size_of::<Change>();
+                open.changes.push(Change::Rows(RowsChange { table, event: rows, bytes: event.bytes, rows: count }));
+            }
+            None => self.filtered += 1,
+        }
+        Ok(self.keep_open(open))
+    }
+
+    fn keep_open(&mut self, mut open: Box<Open>) -> Option<Unit> {
+        let unit = (open.bytes >= self.limits.piece && open.xa.is_none()).then(|| {
+            let index = open.pieces;
+            open.pieces += 1;
+            Unit::Piece(Piece {
+                seq: self.next,
+                start: open.head.start.clone(),
+                index,
+                create: open.create.take(),
+                changes: std::mem::take(&mut open.changes),
+                bytes: std::mem::take(&mut open.bytes),
+                format: Arc::clone(&self.format),
+            })
+        });
+        self.state = Await::Change(open);
+        unit
+    }
+
+    fn judge(
+        &mut self,
+        mut query: QueryEvent,
+        timestamp: u32,
+        context: Context,
+        standalone: bool,
+    ) -> Result<Option<Box<StatementChange>>> {
+        match statement::judge(self.routes.rules(), &query, standalone)? {
+            Judgement::Drop(_) => {
+                self.filtered += 1;
+                Ok(None)
+            }
+            Judgement::Keep { sql, database } => {
+                query.sql = sql;
+                query.database = database;
+                Ok(Some(Box::new(StatementChange { timestamp, query, context })))
+            }
+        }
+    }
+
+    fn note_context(&mut self, event: &Event) {
+        let context = match &mut self.state {
+            Await::Change(open) => &mut open.context,
+            _ => &mut self.loose,
+        };
+        match &event.body {
+            EventBody::IntVar { kind: IntVarKind::LastInsertId, value } => context.last_insert_id = Some(*value),
+            EventBody::IntVar { kind: IntVarKind::InsertId, value } => context.insert_id = Some(*value),
+            EventBody::Rand { seed1, seed2 } => context.rand = Some((*seed1, *seed2)),
+            EventBody::UserVar(variable) => context.user_vars.push(variable.clone()),
+            _ => {}
+        }
+    }
+
+    fn commit(&mut self, end: Coordinates) -> Result<Option<Unit>> {
+        match std::mem::replace(&mut self.state, Await::Start) {
+            Await::Change(open) => self.close(*open, end, 0),
+            _ => bail!(BadEvent, "a commit outside a transaction (is the position inside one?)"),
+        }
+    }
+
+    fn close(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
+        let body = match open.create {
+            Some(create) => Body::CreateSelect(create, open.changes),
+            None => Body::Changes(open.changes),
+        };
+        self.finish(&open.head, end, timestamp, body, open.bytes, open.pieces > 0)
+    }
+
+    /// A logged `ROLLBACK` means that a table which cannot roll back was changed: the source kept that part.
+    fn roll_back(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
+        if !open.changes.is_empty() || open.pieces > 0 {
+            bail!(UnsafeStatement, "the transaction rolled back after changing a table that cannot roll back");
+        }
+        self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), 0, false)
+    }
+
+    fn prepare(&mut self, one_phase: bool, end: Coordinates) -> Result<Option<Unit>> {
+        match std::mem::replace(&mut self.state, Await::Start) {
+            Await::Change(open) if one_phase => self.close(*open, end, 0),
+            Await::Change(open) => {
+                let Open { head, xa: Some(xid), changes, bytes, .. } = *open else {
+                    bail!(BadEvent, "XA PREPARE of a transaction that did not begin with XA START")
+                };
+                if bytes > self.limits.prepared {
+                    bail!(TooLarge, "a prepared XA transaction holds {bytes} bytes, over the limit of {}", self.limits.prepared);
+                }
+                self.finish(&head, end, 0, Body::Prepare(xid, changes), bytes, false)
+            }
+            _ => bail!(BadEvent, "XA PREPARE outside a transaction"),
+        }
+    }
+
+    fn finish(
+        &mut self,
+        head: &Head,
+        end: Coordinates,
+        timestamp: u32,
+        body: Body,
+        bytes: usize,
+        streamed: bool,
+    ) -> Result<Option<Unit>> {
+        let gtid = head.gtid.as_ref();
+        let committed_us = gtid
+            .and_then(|gtid| gtid.original_commit_timestamp_us.or(gtid.immediate_commit_timestamp_us))
+            .or((timestamp > 0).then_some(u64::from(timestamp) * 1_000_000));
+        let transaction = Transaction {
+            seq: self.next,
+            gtid: gtid.and_then(|gtid| gtid.gtid.clone()),
+            start: head.start.clone(),
+            end: end.clone(),
+            committed_us,
+            clock: gtid.map_or(Clock::default(), |gtid| Clock {
+                last_committed: gtid.last_committed,
+                sequence_number: gtid.sequence_number,
+            }),
+            body,
+            bytes: bytes + size_of::<Transaction>(),
+            streamed,
+            format: Arc::clone(&self.format),
+        };
+        self.next = self.next.next();
+        self.resume = Some(end);
+        self.state = Await::Start;
+        Ok(Some(Unit::Whole(transaction)))
+    }
+
+    /// A new binlog file, or a new stream. A server that starts anew after a crash drops what was open.
+    fn new_format(&mut self, format: &FormatDescription) -> Option<Unit> {
+        let event = format.without_checksum();
+        if event != self.format.0 {
+            self.format = Arc::new(Format(event));
+        }
+        self.interrupt()
+    }
+
+    fn rotate(&mut self, to: Coordinates, artificial: bool) -> Option<Unit> {
+        if artificial && self.resume.as_ref().is_some_and(|at| at.file == to.file) {
+            return None;
+        }
+        // Between files nothing is open, so the new file's beginning is as good a place as the old one's end.
+        let unit = self.interrupt();
+        self.resume = Some(to);
+        unit
+    }
+}
+
+/// Walks every row, so that a rows event that does not delimit is found before any of it is applied.
+fn count_rows(rows: &RowsEvent) -> Result<u64> {
+    let mut count = 0;
+    for row in rows.rows() {
+        row.map_err(|error: Error| error.context(format!("table {}.{}", rows.table.schema, rows.table.table)))?;
+        count += 1;
+    }
+    if count == 0 {
+        return Err(Error::new(Code::BadEvent, "a rows event without rows"));
+    }
+    Ok(count)
+}
