@@ -1,1 +1,26 @@
-//! Metrics, lag, admin HTTP, logs.
+//! What the bridge tells: metrics, lag, the admin server with its status page, logs and the status line.
+//!
+//! Stages hold an [`Observer`] and tell it what happened; nobody asks a stage. Lag is a pure function of what was told
+//! and of the clock, so that it grows while nothing happens.
+
+mod backlog;
+mod event;
+mod history;
+mod instruments;
+pub mod lag;
+mod latency;
+pub mod metrics;
+mod observer;
+pub mod snapshot;
+mod state;
+
+pub use event::{Committed, End, Lifecycle};
+pub use history::{Sample, Series};
+pub use observer::Observer;
+pub use snapshot::Snapshot;
+
+/// The commit this was built from, where the build says so.
+const REVISION: &str = match option_env!("BINBRIDGE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};

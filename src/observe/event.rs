@@ -1,0 +1,80 @@
+//! The words in which stages tell what happened.
+
+use crate::position::Coordinates;
+
+/// One of the two servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Where changes come from.
+    Source,
+    /// Where they go.
+    Target,
+}
+
+/// What a bridge is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lifecycle {
+    /// From the start of the process until both ends are connected.
+    Starting,
+    /// Applying what was committed before now; ends when the source's end of log is reached.
+    CatchingUp,
+    /// Following the source as it commits.
+    Streaming,
+    /// A transient error: waiting to try again. Ends with a connection or with `Failed`.
+    Retrying,
+    /// Asked to stop: what is in flight is finished.
+    Draining,
+    /// Stopped as asked.
+    Stopped,
+    /// A definite error: an operator must act.
+    Failed,
+}
+
+impl Lifecycle {
+    /// All, in the order of a life.
+    pub const ALL: &'static [Self] = &[
+        Self::Starting,
+        Self::CatchingUp,
+        Self::Streaming,
+        Self::Retrying,
+        Self::Draining,
+        Self::Stopped,
+        Self::Failed,
+    ];
+
+    /// The stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::CatchingUp => "catching_up",
+            Self::Streaming => "streaming",
+            Self::Retrying => "retrying",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A commit on the target.
+#[derive(Debug, Clone)]
+pub struct Committed<'a> {
+    /// The source position up to which everything is now applied.
+    pub at: Coordinates,
+    /// The seq of the newest transaction up to there.
+    pub seq: u64,
+    /// Source transactions of which something was applied.
+    pub transactions: u64,
+    /// Source transactions passed because nothing in them is for the target; not in `transactions`.
+    pub filtered: u64,
+    /// Row changes.
+    pub rows: u64,
+    /// Statement events.
+    pub statements: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// When the source committed the newest of them, by its clock.
+    pub newest_committed_us: Option<u64>,
+    /// When the source committed each of them, by its clock, as far as it says: the latencies are measured from here.
+    pub committed_us: &'a [u64],
+}
