@@ -5,7 +5,9 @@
 
 use std::fmt::Write;
 
-use crate::binlog::{StatusVars, UserVar, UserValue};
+use mysql_common::collations::{Collation, CollationId};
+
+use crate::binlog::{StatusVars, UserValueKind, UserVar, decimal_text};
 use crate::transaction::{Context, StatementChange};
 
 /// `OPTION_AUTO_IS_NULL` (sql/query_options.h).
@@ -106,9 +108,9 @@ fn push_names(wanted: &mut Vec<(&'static str, String)>, status: &StatusVars) {
         wanted.push(("explicit_defaults_for_timestamp", u8::from(explicit).to_string()));
     }
     if let Some(required) = status.sql_require_primary_key {
-        wanted.push(("sql_require_primary_key", u8::from(required).to_string()));
+        wanted.push(("sql_require_primary_key", required.to_string()));
     }
-    if status.default_table_encryption == Some(true) {
+    if status.default_table_encryption == Some(1) {
         wanted.push(("default_table_encryption", "1".to_owned()));
     }
 }
@@ -129,22 +131,33 @@ fn once(context: &Context) -> Vec<String> {
 
 /// A user variable's value as a literal that is the same under any `sql_mode` and client character set.
 fn user_value(variable: &UserVar) -> String {
-    match &variable.value {
-        UserValue::Null => "NULL".to_owned(),
-        UserValue::Int(value) => value.to_string(),
-        UserValue::Unsigned(value) => value.to_string(),
-        // Enough digits to give the same double back, with an exponent so that it is one.
-        UserValue::Real(value) => format!("{value:e}"),
-        UserValue::Decimal(text) => text.clone(),
-        UserValue::Text { bytes, charset, collation } => {
-            let mut literal = format!("_{charset} X'");
-            for byte in bytes {
-                let _ = write!(literal, "{byte:02X}");
-            }
-            let _ = write!(literal, "' COLLATE {collation}");
-            literal
-        }
+    let Some(value) = &variable.value else { return "NULL".to_owned() };
+    let number: Option<[u8; 8]> = value.bytes.get(..8).and_then(|bytes| bytes.try_into().ok());
+    match (value.kind, number) {
+        (UserValueKind::Int, Some(bytes)) if value.unsigned => u64::from_le_bytes(bytes).to_string(),
+        (UserValueKind::Int, Some(bytes)) => i64::from_le_bytes(bytes).to_string(),
+        // The shortest digits that give the same double back, with an exponent so that it is one.
+        (UserValueKind::Real, Some(bytes)) => format!("{:e}", f64::from_le_bytes(bytes)),
+        (UserValueKind::Decimal, _) => decimal_value(&value.bytes).unwrap_or_else(|| "NULL".to_owned()),
+        _ => text_value(&value.bytes, value.charset),
     }
+}
+
+/// Precision, scale, digits.
+fn decimal_value(bytes: &[u8]) -> Option<String> {
+    let (&precision, rest) = bytes.split_first()?;
+    let (&scale, packed) = rest.split_first()?;
+    decimal_text(precision, scale, packed)
+}
+
+fn text_value(bytes: &[u8], collation: u32) -> String {
+    let collation = Collation::resolve(CollationId::from(u16::try_from(collation).unwrap_or(0)));
+    let mut literal = format!("_{} X'", collation.charset());
+    for byte in bytes {
+        let _ = write!(literal, "{byte:02X}");
+    }
+    let _ = write!(literal, "' COLLATE {}", collation.collation());
+    literal
 }
 
 fn quote_bytes(name: &[u8], sql: &mut Vec<u8>) {

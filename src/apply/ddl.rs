@@ -7,6 +7,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::bail;
+use crate::binlog::UpdatedDatabases;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
 use crate::position::Coordinates;
@@ -190,9 +191,9 @@ fn runnable(sql: &[u8]) -> &[u8] {
 fn schemas_of(statement: &StatementChange) -> Vec<String> {
     let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
     let query = &statement.query;
-    let mut schemas: Vec<String> = match query.status.updated_databases.as_deref() {
-        Some(updated) => updated.iter().map(text).collect(),
-        None => return Vec::new(),
+    let mut schemas: Vec<String> = match &query.status.updated_databases {
+        Some(UpdatedDatabases::Names(names)) => names.iter().map(text).collect(),
+        _ => return Vec::new(),
     };
     if !query.database.is_empty() {
         schemas.push(text(&query.database));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::binlog::{EVENT_HEADER_LEN, RowsEvent};
+use crate::binlog::{Header, RowsEvent};
 use crate::transaction::{Change, Format, Routed, RowsChange};
 
 use super::SessionContext;
@@ -48,7 +48,7 @@ pub struct Encoder {
 }
 
 /// Where a rows event's flags stand: after the header and the six bytes of the table id.
-const ROWS_FLAGS_AT: usize = EVENT_HEADER_LEN + 6;
+const ROWS_FLAGS_AT: usize = Header::LEN + 6;
 
 impl Encoder {
     /// Adds the changes to a packet: runs of rows events as `BINLOG`, statements with their context.

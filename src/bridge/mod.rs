@@ -1,1 +1,15 @@
-//! Wiring and lifecycle.
+//! Wiring and lifecycle: builds the stages sink first, watches them, starts them anew after what passes.
+//!
+//! | edge                | bound                                             |
+//! |---------------------|---------------------------------------------------|
+//! | reader -> worker    | `apply.memory` bytes of events, 4,096 units       |
+//! | worker -> target    | `apply.depth` full batches, 16 small ones         |
+//! | source -> reader    | the socket's buffer                               |
+
+mod backoff;
+mod lifecycle;
+mod poller;
+mod reader;
+
+pub use backoff::Backoff;
+pub use lifecycle::{Bridge, Plan};

@@ -129,7 +129,7 @@ impl Assembler {
             EventBody::Rotate { file, offset, artificial } => {
                 Ok(self.rotate(Coordinates { file: Arc::clone(file), offset: *offset }, *artificial))
             }
-            EventBody::Incident { .. } => bail!(Incident, "the source logged an incident: events are missing here"),
+            EventBody::Incident(incident) => Err(incident.error()),
             EventBody::BeginLoadQuery(_) | EventBody::AppendBlock(_) | EventBody::ExecuteLoadQuery(_) => {
                 bail!(UnsafeStatement, "LOAD DATA in statement format cannot be applied")
             }

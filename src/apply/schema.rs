@@ -1,0 +1,216 @@
+//! The target's tables, as the target says, and whether a source's table map fits them.
+//!
+//! DDL is applied in order, so the target's schema is always the schema at this position: it is read at a table's first
+//! use and again after each DDL statement. Nothing is stored, no DDL is parsed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::bail;
+use crate::binlog::{Column, ColumnType};
+use crate::error::{Code, Error, Result};
+use crate::transaction::Routed;
+use crate::wire::{Connection, quote_text};
+
+/// A column of a target's table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetColumn {
+    /// Its name.
+    pub name: String,
+    /// `DATA_TYPE`, such as `bigint`.
+    pub data_type: String,
+    /// Whether a number is unsigned.
+    pub unsigned: bool,
+    /// Its character set, if it has one.
+    pub charset: Option<String>,
+    /// The invisible primary key that the server made by itself.
+    pub generated_key: bool,
+}
+
+/// A target's table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetTable {
+    /// In order.
+    pub columns: Vec<TargetColumn>,
+}
+
+/// What is known of the target's tables.
+#[derive(Debug, Default)]
+pub struct Schema {
+    /// Table maps that fit, by address; each entry keeps its map alive, so the address stays its own.
+    fitting: HashMap<usize, Arc<Routed>>,
+    charsets: HashMap<u32, String>,
+}
+
+impl Schema {
+    /// Forgets everything: a DDL statement ran.
+    pub fn forget(&mut self) {
+        self.fitting.clear();
+    }
+
+    /// Makes sure that the tables are on the target and that the source's rows fit them.
+    ///
+    /// # Errors
+    /// `BB4001` naming table and column.
+    pub async fn require<'a>(
+        &mut self,
+        connection: &mut Connection,
+        tables: impl Iterator<Item = &'a Arc<Routed>>,
+    ) -> Result<()> {
+        let mut new: HashSet<usize> = HashSet::new();
+        for table in tables {
+            let address = Arc::as_ptr(table).addr();
+            if self.fitting.contains_key(&address) || !new.insert(address) {
+                continue;
+            }
+            let found = Self::read(connection, table).await?;
+            let Some(found) = found else {
+                bail!(SchemaMismatch, "table {}.{} is not on the target", table.schema, table.table);
+            };
+            if self.charsets.is_empty() {
+                self.charsets = charsets(connection).await?;
+            }
+            fits(&table.map.columns, table.map.signedness_known, table.map.generated_invisible_pk, &found, &self.charsets)
+                .map_err(|error| error.context(format!("table {}.{}", table.schema, table.table)))?;
+            if self.fitting.len() >= MOST_FITTING {
+                self.fitting.clear();
+            }
+            self.fitting.insert(address, Arc::clone(table));
+        }
+        Ok(())
+    }
+
+    async fn read(connection: &mut Connection, table: &Routed) -> Result<Option<TargetTable>> {
+        let rows = connection
+            .query(&format!(
+                "SELECT column_name, data_type, column_type LIKE '%unsigned%', character_set_name, \
+                 column_name = 'my_row_id' AND extra LIKE '%INVISIBLE%' AND ordinal_position = 1 \
+                 FROM information_schema.columns WHERE table_schema = {} AND table_name = {} ORDER BY ordinal_position",
+                quote_text(&table.schema),
+                quote_text(&table.table)
+            ))
+            .await?;
+        // Without this the next question would see the schema as it is now.
+        connection.execute("COMMIT").await?;
+        let columns: Vec<TargetColumn> = rows
+            .rows
+            .iter()
+            .map(|row| TargetColumn {
+                name: row.text(0).unwrap_or_default().to_owned(),
+                data_type: row.text(1).unwrap_or_default().to_lowercase(),
+                unsigned: row.text(2) == Some("1"),
+                charset: row.text(3).map(str::to_owned),
+                generated_key: row.text(4) == Some("1"),
+            })
+            .collect();
+        Ok((!columns.is_empty()).then_some(TargetTable { columns }))
+    }
+}
+
+/// More than this many table maps at once are looked up anew; a source uses a new table id after each DDL.
+const MOST_FITTING: usize = 16_384;
+
+async fn charsets(connection: &mut Connection) -> Result<HashMap<u32, String>> {
+    let rows = connection.query("SELECT id, character_set_name FROM information_schema.collations").await?;
+    connection.execute("COMMIT").await?;
+    let pair = |row: &crate::wire::Row| Some((row.text(0)?.parse().ok()?, row.text(1)?.to_owned()));
+    Ok(rows.rows.iter().filter_map(pair).collect())
+}
+
+/// Whether rows of these columns may go into the table as bytes. The server itself checks types; it does not check the
+/// number of columns, signs and character sets, where a difference would change values in silence.
+fn fits(
+    columns: &[Column],
+    signedness_known: bool,
+    source_generated_key: bool,
+    table: &TargetTable,
+    charsets: &HashMap<u32, String>,
+) -> Result<()> {
+    // The server maps rows without its own generated key, and rows with the source's, by itself.
+    let theirs: Vec<&TargetColumn> = table.columns.iter().filter(|column| !column.generated_key).collect();
+    let ours = columns.get(usize::from(source_generated_key)..).unwrap_or_default();
+    if ours.len() != theirs.len() {
+        bail!(SchemaMismatch, "the source's table has {} columns, the target's {}", ours.len(), theirs.len());
+    }
+    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        let differs = |what: String| {
+            Err(Error::new(Code::SchemaMismatch, format!("column {} ({}): {what}", index + 1, theirs.name)))
+        };
+        if signedness_known && is_integer(ours.kind) && ours.unsigned != theirs.unsigned {
+            let sign = |unsigned| if unsigned { "unsigned" } else { "signed" };
+            return differs(format!("{} on the source, {} on the target", sign(ours.unsigned), sign(theirs.unsigned)));
+        }
+        let charset = ours.charset.and_then(|id| charsets.get(&id));
+        if let (Some(source), Some(target)) = (charset, &theirs.charset)
+            && canonical(source) != canonical(target)
+        {
+            return differs(format!("character set {source} on the source, {target} on the target"));
+        }
+    }
+    Ok(())
+}
+
+/// `utf8` is `utf8mb3` under its older name.
+fn canonical(charset: &str) -> &str {
+    if charset == "utf8" { "utf8mb3" } else { charset }
+}
+
+fn is_integer(kind: ColumnType) -> bool {
+    matches!(
+        kind,
+        ColumnType::TinyInt | ColumnType::SmallInt | ColumnType::MediumInt | ColumnType::Int | ColumnType::BigInt
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(kind: ColumnType, unsigned: bool, charset: Option<u32>) -> Column {
+        Column {
+            kind,
+            meta: 0,
+            nullable: true,
+            unsigned,
+            visible: true,
+            charset,
+            name: None,
+            labels: None,
+            geometry: None,
+            vector_dimensions: None,
+        }
+    }
+
+    fn target(name: &str, unsigned: bool, charset: Option<&str>) -> TargetColumn {
+        TargetColumn {
+            name: name.into(),
+            data_type: String::new(),
+            unsigned,
+            charset: charset.map(Into::into),
+            generated_key: name == "my_row_id",
+        }
+    }
+
+    fn check(ours: &[Column], theirs: Vec<TargetColumn>) -> Result<()> {
+        let charsets = HashMap::from([(8, "latin1".to_owned()), (255, "utf8mb4".to_owned())]);
+        fits(ours, true, false, &TargetTable { columns: theirs }, &charsets)
+    }
+
+    #[test]
+    fn a_missing_column_a_sign_and_a_character_set_are_told() {
+        let int = source(ColumnType::Int, false, None);
+        let text = source(ColumnType::VarChar, false, Some(8));
+        assert!(check(&[int.clone()], vec![target("a", false, None)]).is_ok());
+        assert!(check(&[int.clone()], vec![target("a", false, None), target("b", false, None)]).is_err());
+        let error = check(&[int.clone()], vec![target("a", true, None)]).unwrap_err();
+        assert!(error.to_string().contains("column 1 (a): signed on the source"), "{error}");
+        assert!(check(&[text.clone()], vec![target("a", false, Some("latin1"))]).is_ok());
+        assert!(check(&[text], vec![target("a", false, Some("utf8mb4"))]).is_err());
+    }
+
+    #[test]
+    fn the_targets_generated_key_does_not_count() {
+        let int = source(ColumnType::Int, false, None);
+        assert!(check(&[int], vec![target("my_row_id", true, None), target("a", false, None)]).is_ok());
+    }
+}

@@ -1,0 +1,235 @@
+//! The life of a bridge: become the owner, build the stages sink first, run, and after what passes go on from the
+//! progress row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::apply::{BatchLimits, DdlSession, Ended, Owner, Ownership, Session, Settings, Worker};
+use crate::bail;
+use crate::error::{Code, Error, Result};
+use crate::observe::{End, Lifecycle, Observer};
+use crate::position::Coordinates;
+use crate::progress::Mark;
+use crate::source::{Registration, ServerId, stable_server_id};
+use crate::transaction::{Assembler, Limits, NameCase, Routes, Rules};
+use crate::wire::{Connection, Endpoint};
+
+use super::reader::{Reader, SHARE, start_of};
+use super::{Backoff, poller};
+
+/// Units between reader and worker; the memory bound is in bytes, this only bounds the channel itself.
+const CHANNEL: usize = 4096;
+/// How long the target may be out of reach at the start before that is an error.
+const FIRST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Everything a bridge is told.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Names the progress rows.
+    pub name: String,
+    /// The schema of the progress tables on the target.
+    pub schema: String,
+    /// Where the source is.
+    pub source: Endpoint,
+    /// Where the target is.
+    pub target: Endpoint,
+    /// The replica's server id, if the operator chose one.
+    pub server_id: Option<u32>,
+    /// What `SHOW REPLICAS` on the source shows as our host.
+    pub report_host: String,
+    /// How often an idle source says that it lives.
+    pub heartbeat: Duration,
+    /// Filters and renames; `case` is decided from the target where `fold_names` is not set.
+    pub rules: Rules,
+    /// Whether names fold to lower case; by the target's `lower_case_table_names` if not set.
+    pub fold_names: Option<bool>,
+    /// How large a batch may be.
+    pub limits: BatchLimits,
+    /// Full batches in flight.
+    pub depth: usize,
+    /// Bytes of events between source and target.
+    pub memory: usize,
+    /// Bytes from which a transaction goes ahead in pieces.
+    pub large_transaction: usize,
+}
+
+/// A bridge that is running or will be.
+pub struct Bridge {
+    plan: Plan,
+    owner: Owner,
+    observer: Arc<Observer>,
+    stop: CancellationToken,
+}
+
+impl Bridge {
+    /// Nothing happens yet.
+    pub fn new(plan: Plan, observer: Arc<Observer>, stop: CancellationToken) -> Self {
+        let owner = Owner::new(&plan.schema, &plan.name);
+        Self { plan, owner, observer, stop }
+    }
+
+    /// Runs until told to stop (then gives the durable place) or until a definite error.
+    ///
+    /// # Errors
+    /// Every definite error of the stages; transient ones only if the servers cannot be reached at the start.
+    pub async fn run(mut self) -> Result<Mark> {
+        self.observer.lifecycle(Lifecycle::Starting, "connecting to the target");
+        self.observer.expect_every(self.plan.heartbeat.max(poller::PERIOD));
+        let mut ownership: Option<Ownership> = None;
+        let mut backoff = Backoff::default();
+        let deadline = Instant::now() + FIRST_PATIENCE;
+        loop {
+            let began = Instant::now();
+            let error = match self.cycle(&mut ownership).await {
+                Ok(mark) => return Ok(mark),
+                Err(error) => error,
+            };
+            self.observer.connected(End::Target, false);
+            self.observer.error(error.code());
+            if !error.is_transient() || (ownership.is_none() && Instant::now() > deadline) {
+                return Err(error);
+            }
+            if began.elapsed() > Duration::from_secs(30) {
+                backoff.reset();
+            }
+            let wait = backoff.wait();
+            warn!(%error, wait_ms = wait.as_millis(), "going on from the last committed transaction");
+            self.observer.lifecycle(Lifecycle::Retrying, &error.to_string());
+            self.observer.reconnect(End::Target, error.code());
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.stop.cancelled() => return Self::stopped_while_waiting(ownership, error),
+            }
+        }
+    }
+
+    fn stopped_while_waiting(ownership: Option<Ownership>, error: Error) -> Result<Mark> {
+        ownership.map(|owned| owned.recovered.frontier.low().clone()).ok_or(error)
+    }
+
+    /// One life of the stages: from the progress row until the end or an error.
+    async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Mark> {
+        let mut worker = self.sink(ownership).await?;
+        let Some(owned) = ownership.as_ref() else { bail!(Invariant, "no owner after taking over") };
+        let low = worker.durable().clone();
+        if let Some(at) = &low.at {
+            self.observer.loaded(at);
+        }
+        info!(seq = low.seq.0, position = %describe(&low), "going on from");
+        let (sender, mut deliveries) = mpsc::channel(CHANNEL);
+        let mut tasks: JoinSet<Result<()>> = JoinSet::new();
+        tasks.spawn(self.reader(owned, &low, sender)?.run());
+        let (endpoint, observer) = (self.plan.source.clone(), Arc::clone(&self.observer));
+        let poller = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(poller::run(endpoint, observer)));
+        self.observer.lifecycle(Lifecycle::CatchingUp, "reading from the source");
+        let ended = worker.run(&mut deliveries, &self.stop).await;
+        drop(poller);
+        // The reader's own error is the reason if it ended first.
+        drop(deliveries);
+        match ended? {
+            Ended::Drained => {}
+            Ended::NoMore => match tasks.join_next().await {
+                Some(Ok(Err(error))) => return Err(error),
+                Some(Err(panic)) => bail!(Invariant, "the reader panicked: {panic}"),
+                _ => bail!(Invariant, "the reader ended without a reason"),
+            },
+        }
+        tasks.shutdown().await;
+        Ok(worker.durable().clone())
+    }
+
+    /// Sessions with the target, ownership, and the worker.
+    async fn sink(&mut self, ownership: &mut Option<Ownership>) -> Result<Worker> {
+        let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
+        let here = |error: Error| error.context(target.clone());
+        let mut locked = self.owner.locked_session(&self.plan.target).await.map_err(here)?;
+        self.inspect(&mut locked.connection).await.map_err(here)?;
+        let owned = match ownership.take() {
+            None => self.owner.take(&mut locked, 1).await,
+            Some(before) => {
+                let kept = self.owner.keep(&mut locked, &before).await;
+                // A lost connection in the middle leaves us to try again with what we know.
+                *ownership = Some(before);
+                kept
+            }
+        };
+        let owned = ownership.insert(owned.map_err(here)?);
+        let session = Session::open(&self.plan.target).await.map_err(here)?;
+        let ddl = DdlSession::new(locked, self.owner.tables.clone(), owned).await.map_err(here)?;
+        self.observer.connected(End::Target, true);
+        let settings = Settings {
+            tables: self.owner.tables.clone(),
+            limits: self.plan.limits,
+            depth: self.plan.depth,
+            prepared: self.plan.memory / 4,
+        };
+        Worker::new(session, ddl, settings, owned, Arc::clone(&self.observer))
+    }
+
+    /// What of the target decides how to work, or forbids it.
+    async fn inspect(&mut self, connection: &mut Connection) -> Result<()> {
+        let version = connection.server().version_text.clone();
+        self.observer.describe(End::Target, &address(&self.plan.target), &version);
+        self.observer.describe(End::Source, &address(&self.plan.source), "");
+        let rows = connection.query("SELECT @@lower_case_table_names").await?;
+        let target_folds = rows.rows.first().and_then(|row| row.text(0)) == Some("1");
+        let fold = self.plan.fold_names.unwrap_or(target_folds);
+        self.plan.rules.case = if fold { NameCase::Lower } else { NameCase::Keep };
+        match connection.query(connection.dialect().replica_status()).await {
+            Ok(status) => {
+                let running = |name: &str| status.rows.iter().any(|row| status.get(row, name) == Some("Yes"));
+                if running("Replica_SQL_Running") || running("Slave_SQL_Running") {
+                    bail!(NativeRunning, "the target's own replication is running: two writers would apply everything twice");
+                }
+            }
+            // An account that may not ask cannot run native replication either.
+            Err(error) if error.code() == Code::Privilege => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn reader(&self, owned: &Ownership, low: &Mark, out: mpsc::Sender<crate::apply::Delivery>) -> Result<Reader> {
+        let plan = &self.plan;
+        let derived = ServerId::Derived(stable_server_id(owned.bridge_uuid));
+        let registration = Registration {
+            endpoint: plan.source.clone(),
+            server_id: plan.server_id.map_or(derived, ServerId::Chosen),
+            uuid: owned.bridge_uuid,
+            report_host: plan.report_host.clone(),
+            heartbeat: plan.heartbeat,
+        };
+        let limits = Limits { piece: plan.large_transaction, prepared: plan.memory / 4 };
+        let start = start_of(low)?;
+        let resume: Option<Coordinates> = low.at.clone();
+        let budget_shares = (plan.memory / SHARE).max(1);
+        Ok(Reader {
+            registration,
+            assembler: Assembler::new(Routes::new(plan.rules.clone()), limits, low.seq, resume),
+            start,
+            source_uuid: owned.source_uuid.clone(),
+            observer: Arc::clone(&self.observer),
+            budget: Arc::new(Semaphore::new(budget_shares)),
+            budget_shares,
+            out,
+        })
+    }
+}
+
+fn address(endpoint: &Endpoint) -> String {
+    format!("{}:{}", endpoint.host, endpoint.port)
+}
+
+fn describe(mark: &Mark) -> String {
+    match (&mark.at, &mark.gtids) {
+        (Some(at), _) => at.to_string(),
+        (None, Some(gtids)) => gtids.to_string(),
+        (None, None) => "nowhere".to_owned(),
+    }
+}

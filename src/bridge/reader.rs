@@ -1,0 +1,150 @@
+//! The reader: streams from the source, assembles, and hands on within the memory bound. Reconnects by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use crate::apply::Delivery;
+use crate::bail;
+use crate::binlog::Body;
+use crate::error::{Error, Result};
+use crate::observe::{End, Observer};
+use crate::position::{GtidSet, Start};
+use crate::source::{Located, Registration, Stream};
+use crate::transaction::{Assembler, Unit};
+
+use super::Backoff;
+
+/// One permit of the memory bound.
+pub(super) const SHARE: usize = 1024;
+/// How long the source may be out of reach at the start before that is an error.
+const FIRST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Reads one source.
+pub(super) struct Reader {
+    pub(super) registration: Registration,
+    pub(super) assembler: Assembler,
+    pub(super) start: Start,
+    pub(super) source_uuid: String,
+    pub(super) observer: Arc<Observer>,
+    pub(super) budget: Arc<Semaphore>,
+    pub(super) budget_shares: usize,
+    pub(super) out: mpsc::Sender<Delivery>,
+}
+
+/// The other side is gone; its own error says why.
+struct Gone;
+
+impl Reader {
+    /// Reads until a definite error, or until nobody takes what is read.
+    pub(super) async fn run(mut self) -> Result<()> {
+        let mut backoff = Backoff::default();
+        let mut first_until = Some(Instant::now() + FIRST_PATIENCE);
+        loop {
+            let error = match Stream::open(&self.registration, &self.resume_at()).await {
+                Ok(stream) => {
+                    self.require_same_source(&stream)?;
+                    self.observer.connected(End::Source, true);
+                    self.observer.clock_offset(Some(stream.identity().clock_ahead_us));
+                    info!(source = %self.registration.endpoint.host, version = %stream.identity().version, "streaming from source");
+                    match self.pump(stream, &mut backoff, &mut first_until).await {
+                        Ok(Gone) => return Ok(()),
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            self.observer.connected(End::Source, false);
+            let patient = first_until.is_none_or(|until| Instant::now() < until);
+            if !error.is_transient() || !patient {
+                return Err(error.context(format!("source {}:{}", self.registration.endpoint.host, self.registration.endpoint.port)));
+            }
+            self.lost(&error, &mut backoff).await;
+        }
+    }
+
+    async fn lost(&mut self, error: &Error, backoff: &mut Backoff) {
+        self.observer.reconnect(End::Source, error.code());
+        if let Some(unit) = self.assembler.interrupt() {
+            // If nobody listens any more, the next hand-over says so.
+            let _ = self.hand_over(unit).await;
+        }
+        let wait = backoff.wait();
+        warn!(%error, wait_ms = wait.as_millis(), "source connection lost, connecting again");
+        sleep(wait).await;
+    }
+
+    fn resume_at(&self) -> Start {
+        match (&self.start, self.assembler.resume()) {
+            (Start::File(_), Some(at)) => Start::File(at.clone()),
+            (start, _) => start.clone(),
+        }
+    }
+
+    /// File and offset belong to one server; GTIDs hold on any that has them.
+    fn require_same_source(&self, stream: &Stream) -> Result<()> {
+        let uuid = &stream.identity().uuid;
+        if matches!(self.start, Start::File(_)) && *uuid != self.source_uuid {
+            bail!(SourceChanged, "the source has server_uuid {uuid}, the stored position belongs to {}", self.source_uuid);
+        }
+        Ok(())
+    }
+
+    async fn pump(&mut self, mut stream: Stream, backoff: &mut Backoff, first: &mut Option<Instant>) -> Result<Gone> {
+        loop {
+            let located = stream.next().await?;
+            *first = None;
+            backoff.reset();
+            if let Some(unit) = self.take(located)?
+                && self.hand_over(unit).await.is_err()
+            {
+                return Ok(Gone);
+            }
+        }
+    }
+
+    fn take(&mut self, located: Located) -> Result<Option<Unit>> {
+        let kind = located.event.header.kind;
+        let size = located.event.bytes.len();
+        let end = located.end();
+        let heartbeat = matches!(located.event.body, Body::Heartbeat { .. });
+        self.observer.event(kind, size);
+        if heartbeat {
+            self.observer.heartbeat(&end);
+            return Ok(None);
+        }
+        let unit = self.assembler.push(located)?;
+        match &unit {
+            Some(Unit::Whole(transaction)) => {
+                self.observer.received(&transaction.end, transaction.committed_us, 1);
+                if let (Start::Gtid(set), Some(gtid)) = (&mut self.start, &transaction.gtid) {
+                    set.add(gtid);
+                }
+            }
+            None if matches!(kind, crate::binlog::kind::ROTATE | crate::binlog::kind::FORMAT_DESCRIPTION) && !end.file.is_empty() => {
+                self.observer.passed(&end);
+            }
+            _ => {}
+        }
+        Ok(unit)
+    }
+
+    async fn hand_over(&mut self, unit: Unit) -> std::result::Result<(), Gone> {
+        let shares = unit.bytes().div_ceil(SHARE).clamp(1, self.budget_shares);
+        let shares = u32::try_from(shares).unwrap_or(u32::MAX);
+        let Ok(share) = Arc::clone(&self.budget).acquire_many_owned(shares).await else { return Err(Gone) };
+        self.out.send(Delivery { unit, share: Some(share) }).await.map_err(|_| Gone)
+    }
+}
+
+/// The GTIDs that a stream starting by GTID must not send again.
+pub(super) fn start_of(low: &crate::progress::Mark) -> Result<Start> {
+    match (&low.gtids, &low.at) {
+        (Some(gtids), _) => Ok(Start::Gtid(GtidSet::clone(gtids))),
+        (None, Some(at)) => Ok(Start::File(at.clone())),
+        (None, None) => bail!(Progress, "the progress row holds neither file and offset nor GTIDs"),
+    }
+}
