@@ -280,7 +280,7 @@ mod tests {
         instruments.event(200).unwrap().inc();
         instruments.event(16).unwrap().inc();
         let text = instruments.encode();
-        assert!(text.contains("{bridge=\"main\",type=\"other\"} 1"), "{text}");
-        assert!(text.contains("{bridge=\"main\",type=\"xid\"} 1"), "{text}");
+        assert!(text.contains("{type=\"other\",bridge=\"main\"} 1"), "{text}");
+        assert!(text.contains("{type=\"xid\",bridge=\"main\"} 1"), "{text}");
     }
 }

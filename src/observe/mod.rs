@@ -3,21 +3,27 @@
 //! Stages hold an [`Observer`] and tell it what happened; nobody asks a stage. Lag is a pure function of what was told
 //! and of the clock, so that it grows while nothing happens.
 
+mod admin;
 mod backlog;
 mod event;
 mod history;
 mod instruments;
 pub mod lag;
 mod latency;
+mod line;
+pub mod log;
 pub mod metrics;
 mod observer;
 pub mod snapshot;
 mod state;
+mod thread;
 
 pub use event::{Committed, End, Lifecycle};
 pub use history::{Sample, Series};
+pub use line::line;
 pub use observer::Observer;
 pub use snapshot::Snapshot;
+pub use thread::{Options, Running, line_interval, serve};
 
 /// The commit this was built from, where the build says so.
 const REVISION: &str = match option_env!("BINBRIDGE_REVISION") {

@@ -1,0 +1,158 @@
+//! The admin server: read-only HTTP for people, probes and Prometheus.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/` | the status page |
+//! | `/status` | [`super::Snapshot`] as JSON |
+//! | `/history` | [`super::Series`] as JSON: the last 15 minutes |
+//! | `/metrics` | Prometheus text format 0.0.4 |
+//! | `/livez`, `/healthz` | 200 while the process runs |
+//! | `/readyz` | 200 once source and target are connected and the position is loaded, else 503 and what is missing |
+
+use super::Observer;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// Connections at a time; more are told to come back.
+const MAX_CONNECTIONS: usize = 64;
+/// A request's line and headers, in bytes.
+const MAX_HEADER: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+/// Who has not sent a whole request by then is cut off; also the time a connection may be idle.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// No connection lives longer, however slowly it reads; a browser makes a new one without a sign of it.
+const CONNECTION_LIFE: Duration = Duration::from_secs(60);
+/// After a failed accept (no file descriptors left), so as not to spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+const PAGE: &str = include_str!("page/index.html");
+const PATHS: &str = "/ /status /history /metrics /livez /readyz";
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n";
+/// The page is one file: nothing is loaded from anywhere, and it talks to this server only.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// Serves until dropped.
+pub(super) async fn serve(listener: TcpListener, observer: Arc<Observer>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if connections.len() >= MAX_CONNECTIONS => refuse(&stream),
+                Ok((stream, _)) => { connections.spawn(connection(stream, Arc::clone(&observer))); }
+                Err(error) => {
+                    tracing::debug!(%error, "admin connection not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+/// Best effort: whoever floods the port does not read answers either.
+fn refuse(stream: &TcpStream) {
+    if let Err(error) = stream.try_write(BUSY) {
+        tracing::debug!(%error, "admin connection refused without a word");
+    }
+}
+
+async fn connection(stream: TcpStream, observer: Arc<Observer>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = respond(request.method(), request.uri().path(), &observer);
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER)
+        .serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(CONNECTION_LIFE, pin!(served)).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "admin connection ended"),
+    }
+}
+
+fn respond(method: &Method, path: &str, observer: &Observer) -> Response<Full<Bytes>> {
+    if method != Method::GET && method != Method::HEAD {
+        let mut response =
+            answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD: this server changes nothing\n");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match path {
+        "/" => page(),
+        "/status" => json(&observer.progress()),
+        "/history" => json(&observer.history()),
+        "/metrics" => answer(StatusCode::OK, METRICS, observer.metrics()),
+        "/livez" | "/healthz" => answer(StatusCode::OK, TEXT, "alive\n"),
+        "/readyz" => ready(observer),
+        _ => answer(StatusCode::NOT_FOUND, TEXT, format!("nothing here; there are {PATHS}\n")),
+    }
+}
+
+fn page() -> Response<Full<Bytes>> {
+    let mut response = answer(StatusCode::OK, HTML, PAGE);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    response
+}
+
+fn ready(observer: &Observer) -> Response<Full<Bytes>> {
+    let ready = observer.progress().ready;
+    let latches = [
+        (ready.source_connected, "source connected"),
+        (ready.target_connected, "target connected"),
+        (ready.position_loaded, "position loaded"),
+    ];
+    let (status, mut text) = if ready.ready {
+        (StatusCode::OK, "ready\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned())
+    };
+    for (set, latch) in latches {
+        text.push_str(if set { "[+] " } else { "[-] " });
+        text.push_str(latch);
+        text.push_str(if set { "\n" } else { ": not yet\n" });
+    }
+    answer(status, TEXT, text)
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Response<Full<Bytes>> {
+    match serde_json::to_vec(value) {
+        Ok(text) => answer(StatusCode::OK, JSON, text),
+        Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+    }
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
