@@ -12,6 +12,7 @@
 //!
 //! One direction, bounded in bytes at every edge; a stage imports only what stands before it in the list below.
 
+pub mod clock;
 pub mod error;
 pub mod failpoint;
 pub mod position;

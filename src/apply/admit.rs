@@ -63,7 +63,11 @@ impl Admission {
     ///
     /// # Errors
     /// `BB3204` for an `XA COMMIT` whose `XA PREPARE` lies before the start position; `BB3205` if too much is held.
-    pub fn admit(&mut self, mut transaction: Transaction, frontiers: [&mut Frontier; 2]) -> Result<Option<Job>> {
+    pub fn admit(
+        &mut self,
+        mut transaction: Transaction,
+        frontiers: [&mut Frontier; 2],
+    ) -> Result<Option<Job>> {
         if frontiers[0].applied_earlier(transaction.seq) {
             // Its XA PREPARE, if it resolves one, was completed with it.
             if let Body::Resolve(xid, _) = &transaction.body {
@@ -83,7 +87,11 @@ impl Admission {
             Body::Resolve(ref xid, commit) => {
                 let held = self.take(xid);
                 if held.is_none() && commit {
-                    bail!(UnsafeStatement, "XA COMMIT of a transaction prepared before the start position, at {}", transaction.start);
+                    bail!(
+                        UnsafeStatement,
+                        "XA COMMIT of a transaction prepared before the start position, at {}",
+                        transaction.start
+                    );
                 }
                 let prepared = held.as_ref().map(done);
                 let changes = match held.map(|held| held.body) {
@@ -100,7 +108,12 @@ impl Admission {
     fn hold(&mut self, xid: Xid, transaction: Transaction) -> Result<()> {
         self.held_bytes += transaction.bytes;
         if self.held_bytes > self.most_bytes {
-            bail!(TooLarge, "prepared XA transactions hold {} bytes, over the limit of {}", self.held_bytes, self.most_bytes);
+            bail!(
+                TooLarge,
+                "prepared XA transactions hold {} bytes, over the limit of {}",
+                self.held_bytes,
+                self.most_bytes
+            );
         }
         if self.prepared.insert(xid, transaction).is_some() {
             bail!(BadEvent, "two XA transactions of the same XID are prepared at once");

@@ -68,7 +68,8 @@ impl Pace {
     /// A batch of `transactions` kept the target busy for `took`.
     pub fn note(&mut self, transactions: usize, took: Duration) {
         if took > self.limits.time {
-            self.transactions = (transactions.min(self.transactions) / 2).max(LEAST).min(self.limits.transactions);
+            self.transactions =
+                (transactions.min(self.transactions) / 2).max(LEAST).min(self.limits.transactions);
         } else if transactions >= self.transactions && took < self.limits.time / 2 {
             self.transactions = (self.transactions * 2).min(self.limits.transactions);
         }

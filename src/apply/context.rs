@@ -100,7 +100,10 @@ fn push_names(wanted: &mut Vec<(&'static str, String)>, status: &StatusVars) {
         wanted.push(("time_zone", format!("'{}'", String::from_utf8_lossy(zone).replace('\'', ""))));
     }
     wanted.push(("lc_time_names", status.lc_time_names.unwrap_or(0).to_string()));
-    wanted.push(("collation_database", status.collation_database.map_or("DEFAULT".to_owned(), |id| id.to_string())));
+    wanted.push((
+        "collation_database",
+        status.collation_database.map_or("DEFAULT".to_owned(), |id| id.to_string()),
+    ));
     if let Some(id) = status.default_collation_for_utf8mb4 {
         wanted.push(("default_collation_for_utf8mb4", id.to_string()));
     }

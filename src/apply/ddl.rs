@@ -48,7 +48,11 @@ impl DdlSession {
     /// Over a session that holds the bridge's lock.
     pub async fn new(mut session: Session, tables: Tables, ownership: &Ownership) -> Result<Self> {
         let rows = session.connection.query("SELECT @@global.gtid_mode").await?;
-        let gtids = rows.rows.first().and_then(|row| row.text(0)).is_some_and(|mode| mode == "ON" || mode == "ON_PERMISSIVE");
+        let gtids = rows
+            .rows
+            .first()
+            .and_then(|row| row.text(0))
+            .is_some_and(|mode| mode == "ON" || mode == "ON_PERMISSIVE");
         Ok(Self { session, tables, bridge_uuid: ownership.bridge_uuid, epoch: ownership.epoch, gtids })
     }
 
@@ -115,19 +119,31 @@ impl DdlSession {
     }
 
     /// Records what is about to run, if we are still the owner.
-    async fn record_intent(&mut self, seq: Seq, at: &Coordinates, digest: &str, schemas: &[String]) -> Result<Intent> {
-        let fingerprint = if self.gtids { None } else { Some(fingerprint(&mut self.session.connection, schemas).await?) };
-        let (progress, bridge, mine) = (self.tables.table("progress"), self.tables.table("bridge"), self.tables.mine());
+    async fn record_intent(
+        &mut self,
+        seq: Seq,
+        at: &Coordinates,
+        digest: &str,
+        schemas: &[String],
+    ) -> Result<Intent> {
+        let fingerprint =
+            if self.gtids { None } else { Some(fingerprint(&mut self.session.connection, schemas).await?) };
+        let (progress, bridge, mine) =
+            (self.tables.table("progress"), self.tables.table("bridge"), self.tables.mine());
         let connection = &mut self.session.connection;
         connection.execute("SET sql_mode = '', foreign_key_checks = 1").await?;
-        let rows = connection.query(&format!("SELECT MAX(epoch) FROM {progress} WHERE {mine} FOR UPDATE")).await?;
+        let rows =
+            connection.query(&format!("SELECT MAX(epoch) FROM {progress} WHERE {mine} FOR UPDATE")).await?;
         if rows.rows.first().and_then(|row| row.text(0)) != Some(self.epoch.to_string().as_str()) {
             connection.execute("ROLLBACK").await?;
             bail!(Fenced, "another bridge of the same name has taken over (our epoch was {})", self.epoch);
         }
         connection.execute(&format!("UPDATE {bridge} SET ddl_count = ddl_count + 1 WHERE {mine}")).await?;
         let rows = connection.query(&format!("SELECT bridge, ddl_count FROM {bridge} WHERE {mine}")).await?;
-        let row = rows.rows.first().ok_or_else(|| Error::new(Code::Progress, "the bridge's row on the target is missing"))?;
+        let row = rows
+            .rows
+            .first()
+            .ok_or_else(|| Error::new(Code::Progress, "the bridge's row on the target is missing"))?;
         let gtid = self.gtids.then(|| format!("{}:{}", self.bridge_uuid, row.text(1).unwrap_or_default()));
         let quoted = |text: Option<&String>| text.map_or("NULL".to_owned(), |text| quote_text(text));
         connection
@@ -174,7 +190,11 @@ impl DdlSession {
             return Ok(if executed { Ran::Yes } else { Ran::No });
         }
         let Some(before) = &intent.fingerprint else {
-            bail!(DdlUnknown, "neither a GTID nor a fingerprint was recorded for the DDL statement of transaction {}", intent.seq);
+            bail!(
+                DdlUnknown,
+                "neither a GTID nor a fingerprint was recorded for the DDL statement of transaction {}",
+                intent.seq
+            );
         };
         let now = fingerprint(&mut self.session.connection, schemas).await?;
         Ok(if now == *before { Ran::No } else { Ran::Yes })
@@ -210,7 +230,11 @@ fn expect(reply: crate::wire::Reply) -> Result<()> {
     match reply {
         crate::wire::Reply::Failed(server) => {
             let code = crate::wire::classify(&server);
-            Err(Error::new(code, format!("the target refused a statement: {} ({})", server.message, server.number)).with_server(server))
+            Err(Error::new(
+                code,
+                format!("the target refused a statement: {} ({})", server.message, server.number),
+            )
+            .with_server(server))
         }
         _ => Ok(()),
     }

@@ -81,7 +81,8 @@ impl Encoder {
     /// that a run is complete in itself whatever the filters passed over.
     fn row(&mut self, rows: &RowsChange, run: &mut Run) {
         let kept_flags = rows.event.flags & !RowsEvent::STMT_END;
-        let same = run.table.as_ref().is_some_and(|table| Arc::ptr_eq(table, &rows.table)) && run.flags == kept_flags;
+        let same = run.table.as_ref().is_some_and(|table| Arc::ptr_eq(table, &rows.table))
+            && run.flags == kept_flags;
         if !same {
             self.end_statement(run);
             append_event(&mut self.events, &rows.table.event);
@@ -115,7 +116,8 @@ impl Encoder {
         let at = packet.sql.len();
         let length = self.events.len().div_ceil(3) * 4;
         packet.sql.resize(at + length, 0);
-        let written = packet.sql.get_mut(at..).and_then(|target| STANDARD.encode_slice(&self.events, target).ok());
+        let written =
+            packet.sql.get_mut(at..).and_then(|target| STANDARD.encode_slice(&self.events, target).ok());
         packet.sql.truncate(at + written.unwrap_or(0));
         packet.sql.push(b'\'');
         packet.replies += 1;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::bail;
+use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
 use crate::progress::{Fence, Recovered, Row, Tables};
@@ -54,7 +55,10 @@ impl Owner {
         let mut session = Session::open(endpoint).await?;
         let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
         loop {
-            let rows = session.connection.query(&format!("SELECT GET_LOCK({}, 1), IS_USED_LOCK({})", self.lock, self.lock)).await?;
+            let rows = session
+                .connection
+                .query(&format!("SELECT GET_LOCK({}, 1), IS_USED_LOCK({})", self.lock, self.lock))
+                .await?;
             if text(&rows, 0) == Some("1") {
                 return Ok(session);
             }
@@ -81,7 +85,7 @@ impl Owner {
         };
         for worker in (0..workers).filter(|worker| rows.iter().all(|row| row.worker != *worker)) {
             let low = Recovered::from_rows(&rows)?.frontier.low().clone();
-            session.connection.execute(&self.tables.add_worker(worker, epoch, &low, crate::observe::now_us())).await?;
+            session.connection.execute(&self.tables.add_worker(worker, epoch, &low, now_us())).await?;
         }
         let ownership = self.read(session, epoch).await?;
         session.connection.execute("COMMIT").await?;
@@ -99,7 +103,11 @@ impl Owner {
             let done = session.connection.execute(&self.tables.bump(*worker, *fence)).await?;
             if done.affected != 1 {
                 session.connection.execute("ROLLBACK").await?;
-                bail!(Fenced, "another bridge of the same name has taken over (our epoch was {})", fence.epoch);
+                bail!(
+                    Fenced,
+                    "another bridge of the same name has taken over (our epoch was {})",
+                    fence.epoch
+                );
             }
         }
         let next = self.read(session, ownership.epoch).await?;
@@ -112,11 +120,15 @@ impl Owner {
         let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
         let bridge = session
             .connection
-            .query(&format!("SELECT bridge_uuid, source_uuid FROM {} WHERE {}", self.tables.table("bridge"), self.tables.mine()))
+            .query(&format!(
+                "SELECT bridge_uuid, source_uuid FROM {} WHERE {}",
+                self.tables.table("bridge"),
+                self.tables.mine()
+            ))
             .await?;
-        let bridge_uuid = text(&bridge, 0)
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| Error::new(Code::Progress, "the bridge's row on the target is missing or damaged"))?;
+        let bridge_uuid = text(&bridge, 0).and_then(|text| text.parse().ok()).ok_or_else(|| {
+            Error::new(Code::Progress, "the bridge's row on the target is missing or damaged")
+        })?;
         Ok(Ownership {
             epoch,
             bridge_uuid,

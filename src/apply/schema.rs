@@ -70,8 +70,14 @@ impl Schema {
             if self.charsets.is_empty() {
                 self.charsets = charsets(connection).await?;
             }
-            fits(&table.map.columns, table.map.signedness_known, table.map.generated_invisible_pk, &found, &self.charsets)
-                .map_err(|error| error.context(format!("table {}.{}", table.schema, table.table)))?;
+            fits(
+                &table.map.columns,
+                table.map.signedness_known,
+                table.map.generated_invisible_pk,
+                &found,
+                &self.charsets,
+            )
+            .map_err(|error| error.context(format!("table {}.{}", table.schema, table.table)))?;
             if self.fitting.len() >= MOST_FITTING {
                 self.fitting.clear();
             }
@@ -138,7 +144,11 @@ fn fits(
         };
         if signedness_known && is_integer(ours.kind) && ours.unsigned != theirs.unsigned {
             let sign = |unsigned| if unsigned { "unsigned" } else { "signed" };
-            return differs(format!("{} on the source, {} on the target", sign(ours.unsigned), sign(theirs.unsigned)));
+            return differs(format!(
+                "{} on the source, {} on the target",
+                sign(ours.unsigned),
+                sign(theirs.unsigned)
+            ));
         }
         let charset = ours.charset.and_then(|id| charsets.get(&id));
         if let (Some(source), Some(target)) = (charset, &theirs.charset)
@@ -158,7 +168,11 @@ fn canonical(charset: &str) -> &str {
 fn is_integer(kind: ColumnType) -> bool {
     matches!(
         kind,
-        ColumnType::TinyInt | ColumnType::SmallInt | ColumnType::MediumInt | ColumnType::Int | ColumnType::BigInt
+        ColumnType::TinyInt
+            | ColumnType::SmallInt
+            | ColumnType::MediumInt
+            | ColumnType::Int
+            | ColumnType::BigInt
     )
 }
 

@@ -38,7 +38,10 @@ impl Session {
              innodb_lock_wait_timeout = 20, lock_wait_timeout = 60, net_read_timeout = 600, net_write_timeout = 600, \
              wait_timeout = 86400, {replica_mode} = 1"
         );
-        connection.execute(&settings).await.map_err(|error| needs(error, "REPLICATION_APPLIER or SESSION_VARIABLES_ADMIN"))?;
+        connection
+            .execute(&settings)
+            .await
+            .map_err(|error| needs(error, "REPLICATION_APPLIER or SESSION_VARIABLES_ADMIN"))?;
         let mut round_trip = Duration::MAX;
         for _ in 0..3 {
             let asked = Instant::now();
@@ -46,7 +49,12 @@ impl Session {
             round_trip = round_trip.min(asked.elapsed());
         }
         let rows = connection.query("SELECT @@max_allowed_packet").await?;
-        let max_packet = rows.rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok()).unwrap_or(1 << 20);
+        let max_packet = rows
+            .rows
+            .first()
+            .and_then(|row| row.text(0))
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1 << 20);
         // An answer may take as long as the batch takes: dead peers are found by TCP keepalive, not by a timer.
         connection.set_read_timeout(None);
         Ok(Self { connection, encoder: Encoder::default(), format: None, max_packet, round_trip })
@@ -71,7 +79,9 @@ impl Session {
 
     /// The packet that shows the session a format it has not seen.
     pub fn prelude(&mut self, format: &Arc<Format>) -> Option<Packet> {
-        if self.format.as_ref().is_some_and(|known| Arc::ptr_eq(known, format) || **known == **format) || format.0.is_empty() {
+        if self.format.as_ref().is_some_and(|known| Arc::ptr_eq(known, format) || **known == **format)
+            || format.0.is_empty()
+        {
             return None;
         }
         self.format = Some(Arc::clone(format));
@@ -104,5 +114,9 @@ impl Session {
 
 /// Names the privilege that a refused statement needs.
 pub(super) fn needs(error: Error, privilege: &str) -> Error {
-    if error.code() == Code::Privilege { error.context(format!("the target account needs {privilege}")) } else { error }
+    if error.code() == Code::Privilege {
+        error.context(format!("the target account needs {privilege}"))
+    } else {
+        error
+    }
 }

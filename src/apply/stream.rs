@@ -38,11 +38,16 @@ impl Streaming {
 
 impl Worker {
     /// Sends a piece. The caller has flushed the pipeline before the first.
-    pub(super) async fn stream_piece(&mut self, piece: Piece, share: Option<OwnedSemaphorePermit>) -> Result<()> {
+    pub(super) async fn stream_piece(
+        &mut self,
+        piece: Piece,
+        share: Option<OwnedSemaphorePermit>,
+    ) -> Result<()> {
         if piece.index == 0 {
             let skip = self.sent.applied_earlier(piece.seq);
             let start = piece.start.clone();
-            self.streaming = Some(Streaming { seq: piece.seq, start, attempt: fastrand::u32(..), parts: 0, skip });
+            self.streaming =
+                Some(Streaming { seq: piece.seq, start, attempt: fastrand::u32(..), parts: 0, skip });
             if let (Some(create), false) = (&piece.create, skip) {
                 self.run_statement_once(piece.seq, &piece.start, create).await?;
             }

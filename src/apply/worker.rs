@@ -7,17 +7,20 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::bail;
+use crate::clock::now_us;
 use crate::error::{Code, Error, Result, ServerError};
 use crate::failpoint;
-use crate::observe::{Committed, Observer, now_us};
-use crate::progress::{Fence, Frontier, Mark, Seq, Tables};
+use crate::observe::{Committed, Observer};
 use crate::position::Coordinates;
+use crate::progress::{Fence, Frontier, Mark, Seq, Tables};
 use crate::transaction::{Body, Change, Format, StatementChange, Transaction, Unit};
 use crate::wire::classify;
 use std::sync::Arc;
 
 use super::pipeline::{Load, Outcome, Pipeline};
-use super::{Admission, Batch, BatchLimits, DdlSession, Delivery, Job, Ownership, Pace, Packet, Schema, Session};
+use super::{
+    Admission, Batch, BatchLimits, DdlSession, Delivery, Job, Ownership, Pace, Packet, Schema, Session,
+};
 
 /// What a worker is told at its start.
 #[derive(Debug, Clone)]
@@ -85,7 +88,9 @@ impl Worker {
         let id = 0;
         let fence = ownership.fences.iter().find(|(worker, _)| *worker == id).map(|(_, fence)| *fence);
         let last = ownership.recovered.last.iter().find(|(worker, _)| *worker == id).map(|(_, seq)| *seq);
-        let (Some(fence), Some(last)) = (fence, last) else { bail!(Invariant, "worker {id} has no progress row") };
+        let (Some(fence), Some(last)) = (fence, last) else {
+            bail!(Invariant, "worker {id} has no progress row")
+        };
         let frontier = ownership.recovered.frontier.clone();
         Ok(Self {
             pipeline: Pipeline::new(session),
@@ -116,7 +121,11 @@ impl Worker {
     ///
     /// # Errors
     /// Transient ones mean: connect anew and go on from the progress row. Definite ones name transaction and table.
-    pub async fn run(&mut self, deliveries: &mut mpsc::Receiver<Delivery>, stop: &CancellationToken) -> Result<Ended> {
+    pub async fn run(
+        &mut self,
+        deliveries: &mut mpsc::Receiver<Delivery>,
+        stop: &CancellationToken,
+    ) -> Result<Ended> {
         loop {
             self.send_ready().await?;
             let room = !self.pace.is_full(&self.pending);
@@ -229,7 +238,13 @@ impl Worker {
         let Some(last) = batch.jobs.last() else { bail!(Invariant, "a batch without transactions") };
         extra.iter().for_each(|statement| packet.push(statement));
         let committed = last.transaction.committed_us;
-        packet.push(&self.settings.tables.record(self.id, last.transaction.seq, &self.sent, committed, now_us()));
+        packet.push(&self.settings.tables.record(
+            self.id,
+            last.transaction.seq,
+            &self.sent,
+            committed,
+            now_us(),
+        ));
         packet.push("COMMIT");
         self.last_sent = last.transaction.seq;
         Ok(())
@@ -262,7 +277,9 @@ impl Worker {
         self.pace.note(batch.jobs.len(), took);
         self.lock_conflicts = 0;
         self.observer.stage("commit", took);
-        self.observer.committed(&report(batch, &last.transaction));
+        let committed_us: Vec<u64> =
+            batch.jobs.iter().filter_map(|job| job.transaction.committed_us).collect();
+        self.observer.committed(&report(batch, &last.transaction, &committed_us));
         Ok(())
     }
 
@@ -281,7 +298,10 @@ impl Worker {
             Load::Part => return Err(self.stream_failed(server)),
             // The session refuses row events as such: no transaction is at fault.
             Load::Prelude => {
-                return Err(super::session::needs(refused(code, server, "a format description event"), "REPLICATION_APPLIER"));
+                return Err(super::session::needs(
+                    refused(code, server, "a format description event"),
+                    "REPLICATION_APPLIER",
+                ));
             }
         };
         if self.streaming.is_some() {
@@ -321,7 +341,10 @@ impl Worker {
                         self.pipeline.drain_failed().await?;
                         self.pipeline.session.roll_back().await?;
                         let code = classify(&server);
-                        let what = format!("a change of {}", if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") });
+                        let what = format!(
+                            "a change of {}",
+                            if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") }
+                        );
                         return Err(refused(code, server, &what).context(place));
                     }
                     outcome => self.settle(outcome).await?,
@@ -335,7 +358,8 @@ impl Worker {
     /// left it, what failed was a subquery of a statement event.
     async fn check_fence(&mut self) -> Result<()> {
         let connection = &mut self.pipeline.session.connection;
-        let rows = crate::progress::Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
+        let rows =
+            crate::progress::Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
         connection.execute("ROLLBACK").await?;
         match rows.iter().find(|row| row.worker == self.id) {
             Some(row) if row.fence == self.fence && row.seq == self.last_durable => Ok(()),
@@ -345,7 +369,11 @@ impl Worker {
                 row.seq,
                 self.last_durable
             ),
-            Some(_) => bail!(Fenced, "another bridge of the same name has taken over (our epoch was {})", self.fence.epoch),
+            Some(_) => bail!(
+                Fenced,
+                "another bridge of the same name has taken over (our epoch was {})",
+                self.fence.epoch
+            ),
             None => bail!(Progress, "the progress row of this bridge is gone"),
         }
     }
@@ -411,7 +439,8 @@ fn at(error: Error, job: &Job) -> Error {
 
 /// An error of the target in our words: its own may hold values of rows.
 pub(super) fn refused(code: Code, server: ServerError, what: &str) -> Error {
-    Error::new(code, format!("the target refused {what}: error {} ({})", server.number, server.state)).with_server(server)
+    Error::new(code, format!("the target refused {what}: error {} ({})", server.number, server.state))
+        .with_server(server)
 }
 
 /// The changes of a body that go into a batch.
@@ -436,7 +465,7 @@ fn touched(job: &Job) -> Vec<String> {
     tables
 }
 
-fn report(batch: &Batch, last: &Transaction) -> Committed {
+fn report<'a>(batch: &Batch, last: &Transaction, committed_us: &'a [u64]) -> Committed<'a> {
     let bodies = || batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let empty = |job: &&Job| changes(&job.transaction.body).next().is_none();
@@ -449,6 +478,6 @@ fn report(batch: &Batch, last: &Transaction) -> Committed {
         statements: count(bodies().filter(|change| matches!(change, Change::Statement(_))).count()),
         bytes: count(batch.bytes),
         newest_committed_us: last.committed_us,
-        committed_us: batch.jobs.iter().filter_map(|job| job.transaction.committed_us).collect(),
+        committed_us,
     }
 }

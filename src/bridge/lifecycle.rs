@@ -185,7 +185,10 @@ impl Bridge {
             Ok(status) => {
                 let running = |name: &str| status.rows.iter().any(|row| status.get(row, name) == Some("Yes"));
                 if running("Replica_SQL_Running") || running("Slave_SQL_Running") {
-                    bail!(NativeRunning, "the target's own replication is running: two writers would apply everything twice");
+                    bail!(
+                        NativeRunning,
+                        "the target's own replication is running: two writers would apply everything twice"
+                    );
                 }
             }
             // An account that may not ask cannot run native replication either.
@@ -195,7 +198,12 @@ impl Bridge {
         Ok(())
     }
 
-    fn reader(&self, owned: &Ownership, low: &Mark, out: mpsc::Sender<crate::apply::Delivery>) -> Result<Reader> {
+    fn reader(
+        &self,
+        owned: &Ownership,
+        low: &Mark,
+        out: mpsc::Sender<crate::apply::Delivery>,
+    ) -> Result<Reader> {
         let plan = &self.plan;
         let derived = ServerId::Derived(stable_server_id(owned.bridge_uuid));
         let registration = Registration {

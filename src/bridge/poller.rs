@@ -26,7 +26,9 @@ pub(super) async fn run(endpoint: Endpoint, observer: Arc<Observer>) {
     loop {
         ticks.tick().await;
         let asked = timeout(PATIENCE, poll(&endpoint, connection.take(), &observer)).await;
-        match asked.unwrap_or_else(|_| Err(Error::new(Code::ConnectionLost, "the source did not answer in time"))) {
+        match asked
+            .unwrap_or_else(|_| Err(Error::new(Code::ConnectionLost, "the source did not answer in time")))
+        {
             Ok(open) => connection = Some(open),
             Err(error) => {
                 debug!(%error, "the source's end of log is not known");
@@ -53,5 +55,9 @@ async fn poll(endpoint: &Endpoint, open: Option<Connection>, observer: &Observer
 /// `SHOW BINARY LOGS`: each file with its size. The last one's size is the end of the log.
 pub(super) async fn binary_logs(connection: &mut Connection) -> Result<Vec<(String, u64)>> {
     let rows = connection.query(connection.dialect().binary_logs()).await?;
-    Ok(rows.rows.iter().filter_map(|row| Some((row.text(0)?.to_owned(), row.text(1)?.parse().ok()?))).collect())
+    Ok(rows
+        .rows
+        .iter()
+        .filter_map(|row| Some((row.text(0)?.to_owned(), row.text(1)?.parse().ok()?)))
+        .collect())
 }

@@ -60,7 +60,10 @@ impl Reader {
             self.observer.connected(End::Source, false);
             let patient = first_until.is_none_or(|until| Instant::now() < until);
             if !error.is_transient() || !patient {
-                return Err(error.context(format!("source {}:{}", self.registration.endpoint.host, self.registration.endpoint.port)));
+                return Err(error.context(format!(
+                    "source {}:{}",
+                    self.registration.endpoint.host, self.registration.endpoint.port
+                )));
             }
             self.lost(&error, &mut backoff).await;
         }
@@ -88,12 +91,21 @@ impl Reader {
     fn require_same_source(&self, stream: &Stream) -> Result<()> {
         let uuid = &stream.identity().uuid;
         if matches!(self.start, Start::File(_)) && *uuid != self.source_uuid {
-            bail!(SourceChanged, "the source has server_uuid {uuid}, the stored position belongs to {}", self.source_uuid);
+            bail!(
+                SourceChanged,
+                "the source has server_uuid {uuid}, the stored position belongs to {}",
+                self.source_uuid
+            );
         }
         Ok(())
     }
 
-    async fn pump(&mut self, mut stream: Stream, backoff: &mut Backoff, first: &mut Option<Instant>) -> Result<Gone> {
+    async fn pump(
+        &mut self,
+        mut stream: Stream,
+        backoff: &mut Backoff,
+        first: &mut Option<Instant>,
+    ) -> Result<Gone> {
         loop {
             let located = stream.next().await?;
             *first = None;
@@ -124,7 +136,9 @@ impl Reader {
                     set.add(gtid);
                 }
             }
-            None if matches!(kind, crate::binlog::kind::ROTATE | crate::binlog::kind::FORMAT_DESCRIPTION) && !end.file.is_empty() => {
+            None if matches!(kind, crate::binlog::kind::ROTATE | crate::binlog::kind::FORMAT_DESCRIPTION)
+                && !end.file.is_empty() =>
+            {
                 self.observer.passed(&end);
             }
             _ => {}

@@ -9,3 +9,4 @@ mod row;
 pub use frontier::{Done, Frontier, Mark, Seq};
 pub use ranges::Ranges;
 pub use row::{Fence, Recovered, Row, Tables};
+pub(crate) use row::{part_guard, part_mark};

@@ -138,7 +138,8 @@ impl Tables {
 
     /// Forgets everything stored for this bridge. Statements for one transaction.
     pub fn forget(&self) -> [String; 3] {
-        ["ddl", "progress", "bridge"].map(|table| format!("DELETE FROM {}.{table} WHERE {}", self.schema, self.mine()))
+        ["ddl", "progress", "bridge"]
+            .map(|table| format!("DELETE FROM {}.{table} WHERE {}", self.schema, self.mine()))
     }
 
     /// Becomes the owner: moves the epoch of every row of the bridge. One statement.
@@ -195,13 +196,22 @@ impl Tables {
     }
 
     /// Records what a batch applied.
-    pub fn record(&self, worker: u32, seq: Seq, frontier: &Frontier, commit_us: Option<u64>, now_us: u64) -> String {
+    pub fn record(
+        &self,
+        worker: u32,
+        seq: Seq,
+        frontier: &Frontier,
+        commit_us: Option<u64>,
+        now_us: u64,
+    ) -> String {
         let low = frontier.low();
         let at = low.at.as_ref().map_or(String::new(), |at| {
             format!(", low_file = {}, low_pos = {}", quote_text(&at.file), at.offset)
         });
-        let gtids =
-            low.gtids.as_ref().map_or(String::new(), |set| format!(", low_gtid_set = {}", quote_text(&set.to_string())));
+        let gtids = low
+            .gtids
+            .as_ref()
+            .map_or(String::new(), |set| format!(", low_gtid_set = {}", quote_text(&set.to_string())));
         let commit = commit_us.map_or(String::new(), |us| format!(", source_commit_us = {us}"));
         format!(
             "UPDATE {}.progress SET seq = {seq}, low_seq = {}{at}{gtids}, done = '{}'{commit}, updated_us = {now_us} \
@@ -245,18 +255,23 @@ impl Row {
 
     fn parse(row: &ResultRow) -> Result<Self> {
         let number = |index: usize| row.text(index).and_then(|text| text.parse::<u64>().ok());
-        let damaged = |column: &str| Error::new(Code::Progress, format!("progress row: column `{column}` cannot be understood"));
+        let damaged = |column: &str| {
+            Error::new(Code::Progress, format!("progress row: column `{column}` cannot be understood"))
+        };
         let at = match (row.text(5), number(6)) {
             (Some(file), Some(offset)) => Some(Coordinates { file: file.into(), offset }),
             (None, None) => None,
             _ => return Err(damaged("low_file")),
         };
-        let gtids = row.text(7).map(str::parse::<GtidSet>).transpose().map_err(|_| damaged("low_gtid_set"))?;
+        let gtids =
+            row.text(7).map(str::parse::<GtidSet>).transpose().map_err(|_| damaged("low_gtid_set"))?;
         if at.is_none() && gtids.is_none() {
             return Err(damaged("low_file"));
         }
         Ok(Self {
-            worker: number(0).and_then(|worker| u32::try_from(worker).ok()).ok_or_else(|| damaged("worker"))?,
+            worker: number(0)
+                .and_then(|worker| u32::try_from(worker).ok())
+                .ok_or_else(|| damaged("worker"))?,
             fence: Fence {
                 epoch: number(1).ok_or_else(|| damaged("epoch"))?,
                 session: number(2).ok_or_else(|| damaged("session"))?,

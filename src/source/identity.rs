@@ -1,6 +1,7 @@
 //! Who the source is, and whether its settings can work.
 
 use crate::bail;
+use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::wire::Connection;
 
@@ -30,20 +31,30 @@ impl Identity {
     /// `BB3105` if the source is no MySQL or writes no binlog.
     pub async fn ask(connection: &mut Connection) -> Result<Self> {
         if connection.server().mariadb {
-            bail!(SourceSettings, "the source is MariaDB ({}): only MySQL sources are understood", connection.server().version_text);
+            bail!(
+                SourceSettings,
+                "the source is MariaDB ({}): only MySQL sources are understood",
+                connection.server().version_text
+            );
         }
-        let asked = now_us();
+        let asked = signed(now_us());
         let rows = connection
             .query(
                 "SELECT @@server_uuid, @@server_id, @@version, @@global.gtid_mode, @@global.binlog_format, @@global.log_bin, \
                  @@system_time_zone, CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
             )
             .await?;
-        let answered = now_us();
-        let row = rows.rows.first().ok_or_else(|| Error::new(Code::Protocol, "the source did not answer who it is"))?;
+        let answered = signed(now_us());
+        let row = rows
+            .rows
+            .first()
+            .ok_or_else(|| Error::new(Code::Protocol, "the source did not answer who it is"))?;
         let text = |index: usize| row.text(index).unwrap_or_default().to_owned();
         if text(5) != "1" {
-            bail!(SourceSettings, "log_bin is off on the source: there is nothing to replicate (RDS: set a backup retention above 0)");
+            bail!(
+                SourceSettings,
+                "log_bin is off on the source: there is nothing to replicate (RDS: set a backup retention above 0)"
+            );
         }
         let source_us: i64 = text(7).parse().unwrap_or_default();
         Ok(Self {
@@ -58,7 +69,6 @@ impl Identity {
     }
 }
 
-fn now_us() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+fn signed(us: u64) -> i64 {
+    i64::try_from(us).unwrap_or(i64::MAX)
 }

@@ -129,7 +129,15 @@ impl Stream {
             }
         };
         let decoder = Decoder::new(checksums);
-        Ok(Self { connection, decoder, identity, file, offset: Offset::new(offset), skip_before, payload: None })
+        Ok(Self {
+            connection,
+            decoder,
+            identity,
+            file,
+            offset: Offset::new(offset),
+            skip_before,
+            payload: None,
+        })
     }
 
     /// Who the source is.
@@ -165,7 +173,9 @@ impl Stream {
 
     fn next_inner(&mut self) -> Result<Option<Located>> {
         let Some(payload) = &mut self.payload else { return Ok(None) };
-        let place = |error: Error| error.context(format!("in the compressed transaction at {}", payload.outer.start()));
+        let place = |error: Error| {
+            error.context(format!("in the compressed transaction at {}", payload.outer.start()))
+        };
         let Some(raw) = payload.reader.next_event().map_err(place)? else {
             self.payload = None;
             return Ok(None);
@@ -225,10 +235,16 @@ impl Stream {
         }
     }
 
-    async fn free_server_id(connection: &mut Connection, registration: &Registration, source_id: u32) -> Result<u32> {
+    async fn free_server_id(
+        connection: &mut Connection,
+        registration: &Registration,
+        source_id: u32,
+    ) -> Result<u32> {
         let replicas = connection.dialect().replicas();
         let rows = connection.query(replicas).await.map_err(|error| match error.code() {
-            Code::Privilege => error.context("the account needs REPLICATION SLAVE and REPLICATION CLIENT on *.*"),
+            Code::Privilege => {
+                error.context("the account needs REPLICATION SLAVE and REPLICATION CLIENT on *.*")
+            }
             _ => error,
         })?;
         let ours = registration.uuid.to_string();
@@ -305,7 +321,9 @@ fn event_bytes(mut packet: Bytes) -> Result<Bytes> {
             Ok(without_semi_sync_header(raw))
         }
         Some(0xFF) => Err(dump_error(parse_server_error(&packet))),
-        Some(0xFE) if packet.len() < 9 => bail!(ConnectionLost, "the source ended the stream (it is shutting down, or closed it)"),
+        Some(0xFE) if packet.len() < 9 => {
+            bail!(ConnectionLost, "the source ended the stream (it is shutting down, or closed it)")
+        }
         _ => bail!(Protocol, "the source sent a packet that is neither an event nor an error"),
     }
 }
@@ -340,7 +358,8 @@ fn parse_server_error(packet: &Bytes) -> ServerError {
 /// The source's words are safe to show: they speak of files and positions, not of rows.
 fn dump_error(server: ServerError) -> Error {
     let code = classify(&server);
-    Error::new(code, format!("the source refused: {} ({})", server.message, server.number)).with_server(server)
+    Error::new(code, format!("the source refused: {} ({})", server.message, server.number))
+        .with_server(server)
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::bail;
-use crate::binlog::{Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent, RowsEvent};
+use crate::binlog::{
+    Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent, RowsEvent,
+};
 use crate::error::{Code, Error, Result};
 use crate::position::Coordinates;
 use crate::progress::Seq;
@@ -144,7 +146,9 @@ impl Assembler {
                 self.state = Await::Begin(Head { gtid: Some(gtid), start });
                 Ok(None)
             }
-            (EventBody::Gtid(_), Await::Begin(head)) => bail!(BadEvent, "a transaction without end began at {}", head.start),
+            (EventBody::Gtid(_), Await::Begin(head)) => {
+                bail!(BadEvent, "a transaction without end began at {}", head.start)
+            }
             (EventBody::Gtid(_), Await::Change(open)) => {
                 bail!(BadEvent, "a transaction without end began at {}", open.head.start)
             }
@@ -162,13 +166,23 @@ impl Assembler {
     }
 
     /// `BEGIN`, or a statement that commits by itself.
-    fn first_statement(&mut self, head: Head, query: QueryEvent, timestamp: u32, end: Coordinates) -> Result<Option<Unit>> {
+    fn first_statement(
+        &mut self,
+        head: Head,
+        query: QueryEvent,
+        timestamp: u32,
+        end: Coordinates,
+    ) -> Result<Option<Unit>> {
         let loose = std::mem::take(&mut self.loose);
         match statement::boundary(&query.sql)? {
             Boundary::Begin => self.open(head, None),
             Boundary::XaStart(xid) => self.open(head, Some(xid)),
-            Boundary::XaCommit(xid) => return self.finish(&head, end, timestamp, Body::Resolve(xid, true), 0, false),
-            Boundary::XaRollback(xid) => return self.finish(&head, end, timestamp, Body::Resolve(xid, false), 0, false),
+            Boundary::XaCommit(xid) => {
+                return self.finish(&head, end, timestamp, Body::Resolve(xid, true), 0, false);
+            }
+            Boundary::XaRollback(xid) => {
+                return self.finish(&head, end, timestamp, Body::Resolve(xid, false), 0, false);
+            }
             // A commit or rollback without a transaction: the source wrote nothing between.
             Boundary::Commit | Boundary::Rollback => {
                 return self.finish(&head, end, timestamp, Body::Changes(Vec::new()), 0, false);
@@ -186,7 +200,15 @@ impl Assembler {
     }
 
     fn open(&mut self, head: Head, xa: Option<Xid>) {
-        let open = Open { head, xa, create: None, changes: Vec::new(), bytes: 0, pieces: 0, context: Context::default() };
+        let open = Open {
+            head,
+            xa,
+            create: None,
+            changes: Vec::new(),
+            bytes: 0,
+            pieces: 0,
+            context: Context::default(),
+        };
         self.state = Await::Change(Box::new(open));
     }
 
@@ -210,7 +232,11 @@ impl Assembler {
                 let create_select = statement::is_create_select(&query.sql);
                 if let Some(statement) = self.judge(query, timestamp, context, false)? {
                     open.bytes += bytes;
-                    if create_select { open.create = Some(statement) } else { open.changes.push(Change::Statement(statement)) }
+                    if create_select {
+                        open.create = Some(statement)
+                    } else {
+                        open.changes.push(Change::Statement(statement))
+                    }
                 }
             }
         }
@@ -227,7 +253,12 @@ impl Assembler {
         match self.routes.route(&rows.table) {
             Some(table) => {
                 open.bytes += event.bytes.len() + size_of::<Change>();
-                open.changes.push(Change::Rows(RowsChange { table, event: rows, bytes: event.bytes, rows: count }));
+                open.changes.push(Change::Rows(RowsChange {
+                    table,
+                    event: rows,
+                    bytes: event.bytes,
+                    rows: count,
+                }));
             }
             None => self.filtered += 1,
         }
@@ -278,7 +309,9 @@ impl Assembler {
             _ => &mut self.loose,
         };
         match &event.body {
-            EventBody::IntVar { kind: IntVarKind::LastInsertId, value } => context.last_insert_id = Some(*value),
+            EventBody::IntVar { kind: IntVarKind::LastInsertId, value } => {
+                context.last_insert_id = Some(*value)
+            }
             EventBody::IntVar { kind: IntVarKind::InsertId, value } => context.insert_id = Some(*value),
             EventBody::Rand { seed1, seed2 } => context.rand = Some((*seed1, *seed2)),
             EventBody::UserVar(variable) => context.user_vars.push(variable.clone()),
@@ -304,7 +337,10 @@ impl Assembler {
     /// A logged `ROLLBACK` means that a table which cannot roll back was changed: the source kept that part.
     fn roll_back(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
         if !open.changes.is_empty() || open.pieces > 0 {
-            bail!(UnsafeStatement, "the transaction rolled back after changing a table that cannot roll back");
+            bail!(
+                UnsafeStatement,
+                "the transaction rolled back after changing a table that cannot roll back"
+            );
         }
         self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), 0, false)
     }
@@ -317,7 +353,11 @@ impl Assembler {
                     bail!(BadEvent, "XA PREPARE of a transaction that did not begin with XA START")
                 };
                 if bytes > self.limits.prepared {
-                    bail!(TooLarge, "a prepared XA transaction holds {bytes} bytes, over the limit of {}", self.limits.prepared);
+                    bail!(
+                        TooLarge,
+                        "a prepared XA transaction holds {bytes} bytes, over the limit of {}",
+                        self.limits.prepared
+                    );
                 }
                 self.finish(&head, end, 0, Body::Prepare(xid, changes), bytes, false)
             }
@@ -383,7 +423,9 @@ impl Assembler {
 fn count_rows(rows: &RowsEvent) -> Result<u64> {
     let mut count = 0;
     for row in rows.rows() {
-        row.map_err(|error: Error| error.context(format!("table {}.{}", rows.table.schema, rows.table.table)))?;
+        row.map_err(|error: Error| {
+            error.context(format!("table {}.{}", rows.table.schema, rows.table.table))
+        })?;
         count += 1;
     }
     if count == 0 {

@@ -4,6 +4,7 @@ mod assembler;
 mod change;
 mod routes;
 mod rules;
+mod sql;
 mod statement;
 
 pub use assembler::{Assembler, Limits};

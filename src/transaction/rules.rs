@@ -107,7 +107,8 @@ pub struct Rules {
 impl Rules {
     /// Where a table goes.
     pub fn route(&self, schema: &str, table: &str) -> Route {
-        let wanted = self.include.is_empty() || self.include.iter().any(|pattern| pattern.matches(schema, table));
+        let wanted =
+            self.include.is_empty() || self.include.iter().any(|pattern| pattern.matches(schema, table));
         let unwanted = self.exclude.iter().any(|pattern| pattern.matches(schema, table));
         if self.is_own(schema) || !wanted || unwanted {
             return Route::Drop;
@@ -122,22 +123,31 @@ impl Rules {
     /// Whether a schema as a whole goes on (for statements about the schema itself): `None` if only some of its tables
     /// might.
     pub fn route_schema(&self, schema: &str) -> Option<Route> {
-        if self.is_own(schema) || self.exclude.iter().any(|pattern| pattern.whole_schema() && pattern.could_match_schema(schema)) {
+        if self.is_own(schema)
+            || self.exclude.iter().any(|pattern| pattern.whole_schema() && pattern.could_match_schema(schema))
+        {
             return Some(Route::Drop);
         }
-        let some = self.include.is_empty() || self.include.iter().any(|pattern| pattern.could_match_schema(schema));
+        let some =
+            self.include.is_empty() || self.include.iter().any(|pattern| pattern.could_match_schema(schema));
         if !some {
             return Some(Route::Drop);
         }
         let whole = self.include.is_empty()
-            || self.include.iter().any(|pattern| pattern.whole_schema() && pattern.could_match_schema(schema));
+            || self
+                .include
+                .iter()
+                .any(|pattern| pattern.whole_schema() && pattern.could_match_schema(schema));
         whole.then(|| Route::Keep { schema: self.fold(self.schema_name(schema)), table: String::new() })
     }
 
     /// Whether statements go on as they are: no filter and no rename of the operator's. (The target folds names in
     /// statements by itself.)
     pub fn is_plain(&self) -> bool {
-        self.include.is_empty() && self.exclude.is_empty() && self.rename_schemas.is_empty() && self.rename_tables.is_empty()
+        self.include.is_empty()
+            && self.exclude.is_empty()
+            && self.rename_schemas.is_empty()
+            && self.rename_tables.is_empty()
     }
 
     /// A server's own schema, or ours.
@@ -163,7 +173,12 @@ mod tests {
 
     fn rules(include: &[&str], exclude: &[&str]) -> Rules {
         let parse = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
-        Rules { include: parse(include), exclude: parse(exclude), own_schema: "binbridge".into(), ..Rules::default() }
+        Rules {
+            include: parse(include),
+            exclude: parse(exclude),
+            own_schema: "binbridge".into(),
+            ..Rules::default()
+        }
     }
 
     fn keep(schema: &str, table: &str) -> Route {
@@ -203,9 +218,15 @@ mod tests {
 
     #[test]
     fn wildcards_match_runs_of_characters() {
-        for (pattern, text, expected) in
-            [("a*", "abc", true), ("*c", "abc", true), ("a*b*c", "aXbYc", true), ("a*b*c", "acb", false), ("*", "", true), ("ab", "abc", false), ("a*a", "a", false)]
-        {
+        for (pattern, text, expected) in [
+            ("a*", "abc", true),
+            ("*c", "abc", true),
+            ("a*b*c", "aXbYc", true),
+            ("a*b*c", "acb", false),
+            ("*", "", true),
+            ("ab", "abc", false),
+            ("a*a", "a", false),
+        ] {
             assert_eq!(wildcard(pattern, text), expected, "{pattern} {text}");
         }
     }

@@ -80,10 +80,19 @@ fn xid(text: &[u8]) -> Result<Xid> {
     let mut parts = text.split(',').map(str::trim);
     let mut hexadecimal = || {
         let digits = parts.next()?.strip_prefix("X'")?.strip_suffix('\'')?;
-        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect::<Option<Vec<u8>>>()
+        (0..digits.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+            .collect::<Option<Vec<u8>>>()
     };
-    match (hexadecimal(), hexadecimal(), parts.next().and_then(|number| number.split(' ').next()?.parse::<i32>().ok())) {
-        (Some(gtrid), Some(bqual), Some(format_id)) => Ok(Xid { format_id, gtrid: gtrid.into(), bqual: bqual.into() }),
+    match (
+        hexadecimal(),
+        hexadecimal(),
+        parts.next().and_then(|number| number.split(' ').next()?.parse::<i32>().ok()),
+    ) {
+        (Some(gtrid), Some(bqual), Some(format_id)) => {
+            Ok(Xid { format_id, gtrid: gtrid.into(), bqual: bqual.into() })
+        }
         _ => bail!(BadEvent, "an XA statement whose XID cannot be understood"),
     }
 }
@@ -91,7 +100,8 @@ fn xid(text: &[u8]) -> Result<Xid> {
 /// Whether this is the first half of `CREATE TABLE ... SELECT`, which 8.0.21+ sources log as one transaction
 /// (sql/sql_table.cc: the text ends in ` START TRANSACTION`).
 pub(super) fn is_create_select(sql: &[u8]) -> bool {
-    sql.ends_with(b" START TRANSACTION") && sql.get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"CREATE"))
+    sql.ends_with(b" START TRANSACTION")
+        && sql.get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"CREATE"))
 }
 
 /// What becomes of a statement. `standalone` statements commit by themselves; the others stand inside a transaction.
