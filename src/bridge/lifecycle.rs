@@ -41,6 +41,8 @@ pub struct Plan {
     pub target: Endpoint,
     /// The replica's server id, if the operator chose one.
     pub server_id: Option<u32>,
+    /// Another source that may take the place of the one the position belongs to.
+    pub accept_uuid: Option<String>,
     /// What `SHOW REPLICAS` on the source shows as our host.
     pub report_host: String,
     /// How often an idle source says that it lives.
@@ -222,6 +224,7 @@ impl Bridge {
             assembler: Assembler::new(Routes::new(plan.rules.clone()), limits, low.seq, resume),
             start,
             source_uuid: owned.source_uuid.clone(),
+            accept_uuid: plan.accept_uuid.clone(),
             observer: Arc::clone(&self.observer),
             budget: Arc::new(Semaphore::new(budget_shares)),
             budget_shares,

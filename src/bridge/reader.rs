@@ -29,6 +29,7 @@ pub(super) struct Reader {
     pub(super) assembler: Assembler,
     pub(super) start: Start,
     pub(super) source_uuid: String,
+    pub(super) accept_uuid: Option<String>,
     pub(super) observer: Arc<Observer>,
     pub(super) budget: Arc<Semaphore>,
     pub(super) budget_shares: usize,
@@ -90,7 +91,8 @@ impl Reader {
     /// File and offset belong to one server; GTIDs hold on any that has them.
     fn require_same_source(&self, stream: &Stream) -> Result<()> {
         let uuid = &stream.identity().uuid;
-        if matches!(self.start, Start::File(_)) && *uuid != self.source_uuid {
+        let accepted = self.accept_uuid.as_ref().is_some_and(|accepted| accepted.eq_ignore_ascii_case(uuid));
+        if matches!(self.start, Start::File(_)) && *uuid != self.source_uuid && !accepted {
             bail!(
                 SourceChanged,
                 "the source has server_uuid {uuid}, the stored position belongs to {}",

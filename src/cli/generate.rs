@@ -4,15 +4,12 @@ use std::fmt::Write;
 
 use crate::config::{KEYS, Key};
 use crate::error::{Code, Policy, Result};
-use crate::observe;
 
 use super::args::Generate;
 use super::say;
 
 pub(super) fn run(what: Generate) -> Result<()> {
     match what {
-        Generate::Dashboard => say(observe::DASHBOARD),
-        Generate::Alerts => say(observe::ALERTS),
         Generate::Config => say(&configuration()),
         Generate::Errors => say(&errors()),
     }

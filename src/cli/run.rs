@@ -109,7 +109,7 @@ fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
 }
 
 /// What the stages need to know of the configuration.
-fn plan(config: &Config) -> Result<Plan> {
+pub(super) fn plan(config: &Config) -> Result<Plan> {
     let (fold_names, rules) = rules(config)?;
     Ok(Plan {
         name: config.bridge.name.clone(),
