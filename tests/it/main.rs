@@ -1,0 +1,8 @@
+//! Integration tests, against real servers.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod mirrors;
+mod network;
+mod servers;
