@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod basics;
 mod mirrors;
 mod network;
 mod servers;

@@ -21,6 +21,7 @@
 
 mod accounts;
 mod azure;
+mod bridge;
 mod certificates;
 mod compare;
 mod dump;
@@ -38,6 +39,7 @@ mod wait;
 
 pub use accounts::{ADMIN, APP, AZADMIN, Account, REPL};
 pub use azure::{azure_like, azure_options};
+pub use bridge::{Bridge, BridgeOptions, peak_rss_mib, program};
 pub use certificates::{Certificates, Identity, certificates};
 pub use compare::compare;
 pub use dump::dump_restore;
