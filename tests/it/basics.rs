@@ -35,9 +35,8 @@ fn a_bridge_started_at_the_stopped_replicas_position_brings_the_target_in_step()
         let mut bridge = Bridge::started(BridgeOptions::new(&source, &target), &start);
         bridge.wait_caught_up(&source, LIMIT);
         app("ALTER TABLE Shop.Orders ADD COLUMN note VARCHAR(9) DEFAULT 'n';
-USE Shop;
-CREATE TABLE copy AS SELECT id, name FROM Orders;
-             RENAME TABLE Orders TO t, copy TO Orders, t TO copy; BEGIN; DELETE FROM Orders WHERE id = 2; INSERT INTO copy (name) VALUES ('b'); COMMIT");
+CREATE TABLE Shop.copy AS SELECT id, name FROM Shop.Orders;
+             RENAME TABLE Shop.Orders TO Shop.t, Shop.copy TO Shop.Orders, Shop.t TO Shop.copy; BEGIN; DELETE FROM Shop.Orders WHERE id = 2; INSERT INTO Shop.copy (name) VALUES ('b'); COMMIT");
         bridge.wait_caught_up(&source, LIMIT);
         compare(&source, &target, &["Shop"]).unwrap();
         assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
