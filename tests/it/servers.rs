@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    ADMIN, APP, AZADMIN, Direction, Identity, Proxy, REPL, RdsLike, ReplicaOptions, Server, ServerOptions,
-    Start, azure_like, azure_options, compare, dump_restore, native_replica, rds_like, rds_options,
-    read_replica, read_replica_with, replicate, wait_caught_up, wait_until,
+    ADMIN, APP, AZADMIN, Action, Direction, Edge, Identity, Match, Proxy, REPL, RdsLike, ReplicaOptions,
+    Server, ServerOptions, Start, azure_like, azure_options, compare, dump_restore, native_replica, rds_like,
+    rds_options, read_replica, read_replica_with, replicate, wait_caught_up, wait_until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -307,6 +307,77 @@ fn replication_through_a_proxy_takes_its_delay_and_survives_its_cuts() {
     wait_caught_up(&replica, &source, LIMIT);
     assert!(proxy.connections() >= 2 && proxy.cuts() >= 1);
     compare(&source, &replica, &["shop"]).unwrap();
+}
+
+#[test]
+fn an_answer_can_be_lost_under_tls_and_its_statement_is_done_all_the_same() {
+    let target = azure_like("target");
+    let proxy = Proxy::start(target.port());
+    target.sql_as(AZADMIN, "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)").unwrap();
+    let mut session = target.session_through(AZADMIN, proxy.port()).unwrap();
+    proxy.arm(Direction::ToClient, Match::Frame { at_least: 1, nth: 1 }, Edge::Before, Action::Cut);
+    let lost = session.run("INSERT INTO d.t VALUES (1)").unwrap_err();
+    assert!(lost.starts_with("ERROR 2013"), "{lost}");
+    proxy.wait_fired(1, LIMIT);
+    assert_eq!(target.sql("SELECT COUNT(*) FROM d.t"), "1");
+}
+
+#[test]
+fn a_plain_connection_can_be_cut_before_its_commit_reaches_the_server() {
+    let options = ServerOptions {
+        require_secure_transport: false,
+        identity: Identity::None,
+        ..azure_options("target")
+    };
+    let target = Server::start(options);
+    let proxy = Proxy::start(target.port());
+    target.sql_as(AZADMIN, "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)").unwrap();
+    let mut session = target.session_through(AZADMIN, proxy.port()).unwrap();
+    proxy.cut_when(Direction::ToServer, b"COMMIT", 2, Edge::Before);
+    session.run("BEGIN; INSERT INTO d.t VALUES (1); COMMIT").unwrap();
+    session.run("BEGIN; INSERT INTO d.t VALUES (2); COMMIT").unwrap_err();
+    wait_until("the server has given up the transaction", LIMIT, || {
+        target.sql("SELECT COUNT(*) FROM information_schema.innodb_trx") == "0"
+    });
+    assert_eq!(target.sql("SELECT a FROM d.t"), "1");
+}
+
+#[test]
+fn packets_of_a_lost_connection_can_run_after_the_next_one_is_open() {
+    let options = ServerOptions { identity: Identity::None, ..ServerOptions::new("target") };
+    let target = Server::start(options);
+    let proxy = Proxy::start(target.port());
+    app(&target, "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)");
+    let mut old = target.session_through(APP, proxy.port()).unwrap();
+    let held = Action::Hold(Direction::ToServer);
+    proxy.arm(Direction::ToServer, Match::Pattern(b"INSERT".to_vec(), 1), Edge::Before, held);
+    let sent = std::thread::spawn(move || old.run("INSERT INTO d.t VALUES (1)"));
+    wait_until("the packet is in the proxy", LIMIT, || proxy.waiting(Direction::ToServer) > 0);
+    proxy.sever_clients();
+    sent.join().unwrap().unwrap_err();
+
+    let mut new = target.session_through(APP, proxy.port()).unwrap();
+    assert_eq!(new.run("SELECT COUNT(*) FROM d.t").unwrap(), "0");
+    proxy.release_severed();
+    wait_until("the old packet has run", LIMIT, || new.run("SELECT COUNT(*) FROM d.t").unwrap() == "1");
+}
+
+/// Data-in Replication's replacement in one line: what a bridge needs of the account.
+#[test]
+fn the_azure_like_administrator_may_apply_row_events() {
+    let source = Server::start(ServerOptions::new("source"));
+    let target = azure_like("target");
+    app(&source, "CREATE DATABASE d; CREATE TABLE d.keyless (a INT, b TEXT)");
+    target.sql_as(AZADMIN, "CREATE DATABASE d; CREATE TABLE d.keyless (a INT, b TEXT)").unwrap();
+    let start = source.coordinates();
+    app(&source, "INSERT INTO d.keyless VALUES (1, 'x'), (2, 'y'); UPDATE d.keyless SET b = 'z' WHERE a = 1");
+    let mut reader = source.mysql().mysqlbinlog();
+    reader.arg("--no-defaults").arg(format!("--start-position={}", start.offset));
+    reader.arg(source.data_folder().join(&start.file));
+    let events = String::from_utf8(reader.output().unwrap().stdout).unwrap();
+    assert!(events.contains("BINLOG '"), "{events}");
+    target.sql_as(AZADMIN, &events).unwrap();
+    compare(&source, &target, &["d"]).unwrap();
 }
 
 /// Not a test: what the next one starts and kills.
