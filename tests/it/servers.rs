@@ -5,21 +5,22 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    ADMIN, APP, AZADMIN, Direction, Identity, Proxy, REPL, RdsLike, ReplicaOptions, Server, ServerOptions, Start,
-    azure_like, azure_options, compare, dump_restore, native_replica, rds_like, rds_options, read_replica,
-    read_replica_with, replicate, wait_caught_up, wait_until,
+    ADMIN, APP, AZADMIN, Action, Direction, Edge, Identity, Match, Proxy, REPL, RdsLike, ReplicaOptions,
+    Server, ServerOptions, Start, azure_like, azure_options, compare, dump_restore, native_replica, rds_like,
+    rds_options, read_replica, read_replica_with, replicate, wait_caught_up, wait_until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Some tables of several shapes: with a key, without one, and with types that are awkward to compare.
+/// Some tables of several shapes: with a key, without one, and with types that are awkward to compare. The FLOAT is
+/// one that mysqldump, which writes six digits, carries exactly.
 const SHOP: &str = "
 CREATE DATABASE shop;
 CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, customer VARCHAR(40) NOT NULL, total DECIMAL(10,2),
   placed TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6));
 CREATE TABLE shop.log (line TEXT, f FLOAT, j JSON, p POINT, b BIT(9), e ENUM('a','b'), v VARBINARY(9));
 INSERT INTO shop.orders (customer, total) VALUES ('ada', 1.10), ('grace', 22.22), ('edsger', NULL);
-INSERT INTO shop.log VALUES ('one', 1.2345678, '{\"a\": [1, 2]}', POINT(1, 2), b'100000001', 'b', X'00FF'),
+INSERT INTO shop.log VALUES ('one', 1.5, '{\"a\": [1, 2]}', POINT(1, 2), b'100000001', 'b', X'00FF'),
   (NULL, NULL, NULL, NULL, NULL, NULL, NULL), ('twice', 0, NULL, NULL, 0, 'a', ''), ('twice', 0, NULL, NULL, 0, 'a', '');
 ";
 
@@ -76,7 +77,9 @@ fn an_azure_like_server_replicates_from_an_rds_like_one_after_a_restored_dump() 
     assert_eq!(replica.sql_as(ADMIN, "CALL mysql.rds_start_replication").unwrap(), "Slave running normally.");
     wait_caught_up(&replica, &source, LIMIT);
     compare(&source, &replica, &["shop"]).unwrap();
-    target.sql_as(AZADMIN, "CALL mysql.az_replication_stop; CALL mysql.az_replication_remove_master").unwrap();
+    target
+        .sql_as(AZADMIN, "CALL mysql.az_replication_stop; CALL mysql.az_replication_remove_master")
+        .unwrap();
     assert!(target.replica_status().is_empty());
 }
 
@@ -108,7 +111,8 @@ fn the_azure_like_administrator_has_azures_privileges_and_no_others() {
     let target = azure_like("target");
     let grants = target.sql_as(AZADMIN, "SHOW GRANTS").unwrap();
     let dynamic = grants.lines().find(|line| line.contains("REPLICATION_APPLIER")).unwrap();
-    let expected = "GRANT REPLICATION_APPLIER,ROLE_ADMIN,SESSION_VARIABLES_ADMIN,SHOW_ROUTINE,XA_RECOVER_ADMIN ON *.*";
+    let expected =
+        "GRANT REPLICATION_APPLIER,ROLE_ADMIN,SESSION_VARIABLES_ADMIN,SHOW_ROUTINE,XA_RECOVER_ADMIN ON *.*";
     assert!(dynamic.starts_with(expected), "{grants}");
     assert!(!grants.contains("SUPER") && !grants.contains("FILE"), "{grants}");
 
@@ -122,7 +126,8 @@ fn the_azure_like_administrator_has_azures_privileges_and_no_others() {
     }
     let read_only = target.sql_as(AZADMIN, "DELETE FROM mysql.user").unwrap_err();
     assert!(read_only.contains("ERROR 1142"), "{read_only}");
-    let names = target.sql("SELECT @@lower_case_table_names, @@sql_generate_invisible_primary_key, @@gtid_mode");
+    let names =
+        target.sql("SELECT @@lower_case_table_names, @@sql_generate_invisible_primary_key, @@gtid_mode");
     assert_eq!(names, "1\t1\tOFF");
 }
 
@@ -155,7 +160,9 @@ fn an_authority_the_source_was_not_signed_by_keeps_azures_replication_from_conne
         source.port()
     );
     target.sql_as(AZADMIN, &call).unwrap();
-    wait_until("the channel reports its error", LIMIT, || target.replica_status()["Last_IO_Error"].contains("SSL"));
+    wait_until("the channel reports its error", LIMIT, || {
+        target.replica_status()["Last_IO_Error"].contains("SSL")
+    });
 }
 
 /// The events of all of a server's binlogs: type and text.
@@ -300,6 +307,77 @@ fn replication_through_a_proxy_takes_its_delay_and_survives_its_cuts() {
     wait_caught_up(&replica, &source, LIMIT);
     assert!(proxy.connections() >= 2 && proxy.cuts() >= 1);
     compare(&source, &replica, &["shop"]).unwrap();
+}
+
+#[test]
+fn an_answer_can_be_lost_under_tls_and_its_statement_is_done_all_the_same() {
+    let target = azure_like("target");
+    let proxy = Proxy::start(target.port());
+    target.sql_as(AZADMIN, "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)").unwrap();
+    let mut session = target.session_through(AZADMIN, proxy.port()).unwrap();
+    proxy.arm(Direction::ToClient, Match::Frame { at_least: 1, nth: 1 }, Edge::Before, Action::Cut);
+    let lost = session.run("INSERT INTO d.t VALUES (1)").unwrap_err();
+    assert!(lost.starts_with("ERROR 2013"), "{lost}");
+    proxy.wait_fired(1, LIMIT);
+    assert_eq!(target.sql("SELECT COUNT(*) FROM d.t"), "1");
+}
+
+#[test]
+fn a_plain_connection_can_be_cut_before_its_commit_reaches_the_server() {
+    let options = ServerOptions {
+        require_secure_transport: false,
+        identity: Identity::None,
+        ..azure_options("target")
+    };
+    let target = Server::start(options);
+    let proxy = Proxy::start(target.port());
+    target.sql_as(AZADMIN, "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)").unwrap();
+    let mut session = target.session_through(AZADMIN, proxy.port()).unwrap();
+    proxy.cut_when(Direction::ToServer, b"COMMIT", 2, Edge::Before);
+    session.run("BEGIN; INSERT INTO d.t VALUES (1); COMMIT").unwrap();
+    session.run("BEGIN; INSERT INTO d.t VALUES (2); COMMIT").unwrap_err();
+    wait_until("the server has given up the transaction", LIMIT, || {
+        target.sql("SELECT COUNT(*) FROM information_schema.innodb_trx") == "0"
+    });
+    assert_eq!(target.sql("SELECT a FROM d.t"), "1");
+}
+
+#[test]
+fn packets_of_a_lost_connection_can_run_after_the_next_one_is_open() {
+    let options = ServerOptions { identity: Identity::None, ..ServerOptions::new("target") };
+    let target = Server::start(options);
+    let proxy = Proxy::start(target.port());
+    app(&target, "CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)");
+    let mut old = target.session_through(APP, proxy.port()).unwrap();
+    let held = Action::Hold(Direction::ToServer);
+    proxy.arm(Direction::ToServer, Match::Pattern(b"INSERT".to_vec(), 1), Edge::Before, held);
+    let sent = std::thread::spawn(move || old.run("INSERT INTO d.t VALUES (1)"));
+    wait_until("the packet is in the proxy", LIMIT, || proxy.waiting(Direction::ToServer) > 0);
+    proxy.sever_clients();
+    sent.join().unwrap().unwrap_err();
+
+    let mut new = target.session_through(APP, proxy.port()).unwrap();
+    assert_eq!(new.run("SELECT COUNT(*) FROM d.t").unwrap(), "0");
+    proxy.release_severed();
+    wait_until("the old packet has run", LIMIT, || new.run("SELECT COUNT(*) FROM d.t").unwrap() == "1");
+}
+
+/// Data-in Replication's replacement in one line: what a bridge needs of the account.
+#[test]
+fn the_azure_like_administrator_may_apply_row_events() {
+    let source = Server::start(ServerOptions::new("source"));
+    let target = azure_like("target");
+    app(&source, "CREATE DATABASE d; CREATE TABLE d.keyless (a INT, b TEXT)");
+    target.sql_as(AZADMIN, "CREATE DATABASE d; CREATE TABLE d.keyless (a INT, b TEXT)").unwrap();
+    let start = source.coordinates();
+    app(&source, "INSERT INTO d.keyless VALUES (1, 'x'), (2, 'y'); UPDATE d.keyless SET b = 'z' WHERE a = 1");
+    let mut reader = source.mysql().mysqlbinlog();
+    reader.arg("--no-defaults").arg(format!("--start-position={}", start.offset));
+    reader.arg(source.data_folder().join(&start.file));
+    let events = String::from_utf8(reader.output().unwrap().stdout).unwrap();
+    assert!(events.contains("BINLOG '"), "{events}");
+    target.sql_as(AZADMIN, &events).unwrap();
+    compare(&source, &target, &["d"]).unwrap();
 }
 
 /// Not a test: what the next one starts and kills.

@@ -33,8 +33,7 @@ impl Account {
 
 /// What both clouds give their administrator: everything static but SUPER, FILE, SHUTDOWN, CREATE TABLESPACE and the
 /// two privileges on roles.
-pub(super) const CLOUD_ADMINISTRATOR: &str =
-    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, SHOW DATABASES, \
+pub(super) const CLOUD_ADMINISTRATOR: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, SHOW DATABASES, \
      CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, \
      CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER";
 
@@ -43,7 +42,8 @@ pub(super) fn common() -> String {
     let application = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, \
                        CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, \
                        ALTER ROUTINE, EVENT, TRIGGER, XA_RECOVER_ADMIN";
-    [REPL.create(), REPL.grant("REPLICATION SLAVE, REPLICATION CLIENT"), APP.create(), APP.grant(application)].concat()
+    [REPL.create(), REPL.grant("REPLICATION SLAVE, REPLICATION CLIENT"), APP.create(), APP.grant(application)]
+        .concat()
 }
 
 /// The accounts of a server that stands in for no cloud.

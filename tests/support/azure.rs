@@ -40,7 +40,8 @@ pub fn azure_options(name: &str) -> ServerOptions {
 
 fn setup(certificates: &Certificates) -> String {
     let dynamic = "REPLICATION_APPLIER, ROLE_ADMIN, SESSION_VARIABLES_ADMIN, SHOW_ROUTINE, XA_RECOVER_ADMIN";
-    let mut sql = [accounts::REPL.create(), accounts::REPL.grant("REPLICATION SLAVE, REPLICATION CLIENT")].concat();
+    let mut sql =
+        [accounts::REPL.create(), accounts::REPL.grant("REPLICATION SLAVE, REPLICATION CLIENT")].concat();
     sql += &AZADMIN.create();
     for privileges in [CLOUD_ADMINISTRATOR, dynamic] {
         sql += &AZADMIN.grant(privileges).replace(';', " WITH GRANT OPTION;");

@@ -13,7 +13,7 @@ use rcgen::{
 pub enum Identity {
     /// Signed by our authority for `localhost` and 127.0.0.1.
     Signed,
-    /// Signed by our authority, for another name: VERIFY_CA accepts it, VERIFY_IDENTITY must not.
+    /// Signed by our authority, for another name: `VERIFY_CA` accepts it, `VERIFY_IDENTITY` must not.
     OtherName,
     /// Its own issuer, for `localhost`; the certificate itself is what a client would trust.
     SelfSigned,

@@ -32,8 +32,9 @@ pub fn compare(left: &Server, right: &Server, databases: &[&str]) -> Result<(), 
             continue;
         }
         let columns = if same_columns { "" } else { "; columns differ" };
-        let [one, two] = [(0, "CHECKSUM TABLE"), (1, "CHECKSUM TABLE")]
-            .map(|(side, how)| format!("{}: {} rows, {how} {}", names[side], digests[side].rows, sums[side][name]));
+        let [one, two] = [(0, "CHECKSUM TABLE"), (1, "CHECKSUM TABLE")].map(|(side, how)| {
+            format!("{}: {} rows, {how} {}", names[side], digests[side].rows, sums[side][name])
+        });
         let alike = if digests[0] == digests[1] { "; the rows' digests are equal" } else { "" };
         differences.push(format!("{name} differs ({one}; {two}{columns}{alike})"));
     }
@@ -86,11 +87,12 @@ impl Table {
     fn digest<'a>(&self, on: &Server, columns: impl Iterator<Item = &'a Column>) -> Result<Digest, String> {
         let hashes: Vec<String> = columns.map(|column| format!("IFNULL({}, '-')", column.hash())).collect();
         let row = if hashes.is_empty() { "''".to_owned() } else { hashes.join(", ") };
+        // SHA1 and MD5 are not built in any more (9.7 has them in a component).
         let text = on.try_sql(&format!(
             "SET time_zone = '+00:00'; \
              SELECT COUNT(*), SUM(CAST(CONV(LEFT(h, 15), 16, 10) AS UNSIGNED)), \
              SUM(CAST(CONV(RIGHT(h, 15), 16, 10) AS UNSIGNED)) \
-             FROM (SELECT SHA1(CONCAT_WS(',', {row})) AS h FROM {}) AS hashes",
+             FROM (SELECT SHA2(CONCAT_WS(',', {row}), 256) AS h FROM {}) AS hashes",
             self.quoted
         ))?;
         let (rows, sums) = text.split_once('\t').ok_or_else(|| format!("no digest in '{text}'"))?;
@@ -104,12 +106,16 @@ impl Column {
         let name = quote(&self.name);
         match self.kind.as_str() {
             "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "binary" | "varbinary"
-            | "tinyblob" | "blob" | "mediumblob" | "longblob" | "enum" | "set" => format!("SHA1({name})"),
+            | "tinyblob" | "blob" | "mediumblob" | "longblob" | "enum" | "set" => {
+                format!("SHA2({name}, 256)")
+            }
             // As text a FLOAT is cut to six digits.
-            "float" => format!("SHA1(CAST(CAST({name} AS DOUBLE) AS CHAR))"),
-            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "double" | "date" | "time"
-            | "datetime" | "timestamp" | "year" | "json" => format!("SHA1(CAST({name} AS CHAR))"),
-            _ => format!("SHA1(HEX({name}))"),
+            "float" => format!("SHA2(CAST(CAST({name} AS DOUBLE) AS CHAR), 256)"),
+            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "double" | "date"
+            | "time" | "datetime" | "timestamp" | "year" | "json" => {
+                format!("SHA2(CAST({name} AS CHAR), 256)")
+            }
+            _ => format!("SHA2(HEX({name}), 256)"),
         }
     }
 }

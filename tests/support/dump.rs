@@ -9,7 +9,13 @@ use super::server::Server;
 pub fn dump_restore(from: &Server, to: &Server, databases: &[&str]) {
     let mut dump = from.mysql().mysqldump();
     dump.args(["--no-defaults", "-uroot", "-S"]).arg(from.socket());
-    dump.args(["--single-transaction", "--set-gtid-purged=OFF", "--routines", "--triggers", "--no-tablespaces"]);
+    dump.args([
+        "--single-transaction",
+        "--set-gtid-purged=OFF",
+        "--routines",
+        "--triggers",
+        "--no-tablespaces",
+    ]);
     dump.arg("--databases").args(databases);
     let mut dumping = dump
         .stdin(Stdio::null())

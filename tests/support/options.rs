@@ -9,6 +9,7 @@ use super::install::Installation;
 
 /// How a server is configured; `ServerOptions { durable: true, ..ServerOptions::new("target") }`.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the server's own independent switches")]
 pub struct ServerOptions {
     /// Names the server's folder.
     pub name: String,

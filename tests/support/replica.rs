@@ -90,7 +90,8 @@ pub fn wait_caught_up(replica: &Server, source: &Server, limit: Duration) {
             return;
         }
         let status = replica.replica_status();
-        let errors = ["Last_SQL_Error", "Last_IO_Error"].map(|name| status.get(name).cloned().unwrap_or_default());
+        let errors =
+            ["Last_SQL_Error", "Last_IO_Error"].map(|name| status.get(name).cloned().unwrap_or_default());
         let [applier, receiver] = &errors;
         assert!(applier.is_empty(), "{} stopped: {applier}", replica.name());
         assert!(

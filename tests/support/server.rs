@@ -146,6 +146,13 @@ impl Server {
         Session::start(self.cli_as(account))
     }
 
+    /// The same through a proxy on `port`.
+    pub fn session_through(&self, account: Account, port: u16) -> Result<Session, String> {
+        let mut client = self.cli_as(account);
+        client.arg(format!("--port={port}"));
+        Session::start(client)
+    }
+
     /// The `mysql` program for root; arguments, input and output are the caller's.
     pub fn cli(&self) -> Command {
         root_cli(self.mysql.mysql(), &self.socket())

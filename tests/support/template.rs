@@ -19,7 +19,12 @@ pub(super) fn copy_data_folder(mysql: &Installation, lower_case_table_names: u8,
     let made = cached(&name, |folder| make(mysql, lower_case_table_names, folder));
     let template = made.unwrap_or_else(|error| panic!("cannot initialise a data folder: {error}"));
     let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(&template).arg(to).status();
-    assert!(copied.is_ok_and(|status| status.success()), "cannot copy {} to {}", template.display(), to.display());
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "cannot copy {} to {}",
+        template.display(),
+        to.display()
+    );
 }
 
 fn make(mysql: &Installation, lower_case_table_names: u8, folder: &Path) -> Result<(), String> {
@@ -94,8 +99,9 @@ fn load_time_zones(mysql: &Installation, defaults: &str, socket: &Path) -> Resul
 fn remove_what_is_individual(folder: &Path) -> Result<(), String> {
     for entry in fs::read_dir(folder).map_err(|error| error.to_string())?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let certificate = name.ends_with(".pem") && !["private_key.pem", "public_key.pem"].contains(&name.as_str());
-        if certificate || name == "auto.cnf" || name == "ib_buffer_pool" {
+        let certificate = Path::new(&name).extension().is_some_and(|kind| kind == "pem");
+        let kept = ["private_key.pem", "public_key.pem"].contains(&name.as_str());
+        if certificate && !kept || name == "auto.cnf" || name == "ib_buffer_pool" {
             fs::remove_file(entry.path()).map_err(|error| format!("{name}: {error}"))?;
         }
     }

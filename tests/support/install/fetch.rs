@@ -4,6 +4,7 @@
 //! list of installed packages is empty, so it resolves everything down to libc. What it downloads (signature checked
 //! against the distribution's keyring) is unpacked into a folder, not installed.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -87,7 +88,8 @@ impl Distribution {
 
 fn keyring(name: &str) -> Result<PathBuf, String> {
     let folder = Path::new("/usr/share/keyrings");
-    let found = ["gpg", "pgp"].map(|kind| folder.join(format!("{name}.{kind}"))).into_iter().find(|p| p.exists());
+    let found =
+        ["gpg", "pgp"].map(|kind| folder.join(format!("{name}.{kind}"))).into_iter().find(|p| p.exists());
     found.ok_or_else(|| format!("there is no keyring {name} in {}", folder.display()))
 }
 
@@ -109,13 +111,14 @@ struct Apt {
 impl Apt {
     fn new(folder: PathBuf, distribution: &Distribution, mirror: &str) -> Result<Self, String> {
         for part in ["state/lists/partial", "cache/archives/partial", "parts", "packages"] {
-            fs::create_dir_all(folder.join(part)).map_err(|error| format!("{}: {error}", folder.display()))?;
+            fs::create_dir_all(folder.join(part))
+                .map_err(|error| format!("{}: {error}", folder.display()))?;
         }
         let architecture = run(Command::new("dpkg").arg("--print-architecture"))?;
         let options = format!("arch={} signed-by={}", architecture.trim(), distribution.keyring.display());
         let mut sources = String::new();
         for suite in &distribution.suites {
-            sources += &format!("deb [{options}] {mirror} {suite} {}\n", distribution.components);
+            let _ = writeln!(sources, "deb [{options}] {mirror} {suite} {}", distribution.components);
         }
         for (name, text) in [("sources.list", sources.as_str()), ("status", "")] {
             fs::write(folder.join(name), text).map_err(|error| format!("{name}: {error}"))?;
@@ -156,7 +159,8 @@ impl Apt {
         let listing = run(self.command("apt-get").args(plan).args(wanted))?;
         // Each line: 'address' name_version_architecture.deb size hash
         let names = listing.lines().filter_map(|line| line.split_whitespace().nth(1)?.split_once('_'));
-        let names = names.map(|(name, _)| name).filter(|name| !NOT_NEEDED.iter().any(|not| name.starts_with(not)));
+        let names =
+            names.map(|(name, _)| name).filter(|name| !NOT_NEEDED.iter().any(|not| name.starts_with(not)));
         Ok(names.map(str::to_owned).collect())
     }
 
@@ -194,7 +198,8 @@ fn prune(root: &Path) -> Result<(), String> {
         let _ = fs::remove_dir_all(root.join(folder));
     }
     let programs = fs::read_dir(root.join("usr/bin")).map_err(|error| format!("usr/bin: {error}"))?;
-    for program in programs.flatten().filter(|entry| !PROGRAMS.iter().any(|kept| entry.file_name() == *kept)) {
+    for program in programs.flatten().filter(|entry| !PROGRAMS.iter().any(|kept| entry.file_name() == *kept))
+    {
         let _ = fs::remove_file(program.path());
     }
     Ok(())

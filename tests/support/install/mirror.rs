@@ -8,7 +8,8 @@ pub fn archive_mirrors(sources: &str, suites: &[&str]) -> Vec<String> {
     let mut mirrors: Vec<String> = Vec::new();
     for entry in one_line_entries(sources).chain(stanzas(sources)) {
         let wanted = entry.suites.iter().any(|suite| suites.contains(&suite.as_str()));
-        for address in entry.addresses.into_iter().filter(|address| wanted && !address.starts_with("cdrom:")) {
+        for address in entry.addresses.into_iter().filter(|address| wanted && !address.starts_with("cdrom:"))
+        {
             let address = address.trim_end_matches('/').to_owned();
             if !mirrors.contains(&address) {
                 mirrors.push(address);

@@ -34,7 +34,9 @@ enum Programs {
 /// then the cache.
 pub fn mysqld() -> &'static Installation {
     static FOUND: OnceLock<Installation> = OnceLock::new();
-    FOUND.get_or_init(|| Installation::find().unwrap_or_else(|why| panic!("no MySQL to test with: {why}\n{REMEDY}")))
+    FOUND.get_or_init(|| {
+        Installation::find().unwrap_or_else(|why| panic!("no MySQL to test with: {why}\n{REMEDY}"))
+    })
 }
 
 /// Where what is fetched once is kept: `BINBRIDGE_CACHE`, else `XDG_CACHE_HOME`/binbridge, else ~/.cache/binbridge.
@@ -59,7 +61,8 @@ pub(super) fn cached(name: &str, make: impl FnOnce(&Path) -> Result<(), String>)
     let lock = File::create(cache.join("lock")).map_err(|error| format!("{}: {error}", cache.display()))?;
     lock.lock().map_err(|error| format!("{}/lock: {error}", cache.display()))?;
     if !folder.exists() {
-        let work = tempfile::Builder::new().prefix("making-").tempdir_in(&cache).map_err(|e| e.to_string())?;
+        let work =
+            tempfile::Builder::new().prefix("making-").tempdir_in(&cache).map_err(|e| e.to_string())?;
         let complete = work.path().join("complete");
         make(&complete)?;
         fs::rename(&complete, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -73,7 +76,8 @@ impl Installation {
             return Self::with(Programs::System { mysqld: mysqld.into() });
         }
         // A mysqld on PATH that is MariaDB's cannot stand in for MySQL.
-        if let Some(found) = on_path("mysqld").and_then(|mysqld| Self::with(Programs::System { mysqld }).ok()) {
+        if let Some(found) = on_path("mysqld").and_then(|mysqld| Self::with(Programs::System { mysqld }).ok())
+        {
             return Ok(found);
         }
         let root = cached(&format!("mysql-{}", std::env::consts::ARCH), |root| {
@@ -88,7 +92,8 @@ impl Installation {
         let output = output.map_err(|error| format!("cannot run {programs:?}: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         // "/usr/sbin/mysqld  Ver 8.0.44-0ubuntu0.24.04.1 for Linux on x86_64 ((Ubuntu))"
-        let version_text = text.split(" Ver ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        let version_text =
+            text.split(" Ver ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
         let mut numbers = version_text.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
         let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         if text.contains("MariaDB") || version < (8, 0, 30) {
@@ -168,7 +173,10 @@ impl Programs {
                 command.arg("--inhibit-cache").arg("--library-path").arg(libraries);
                 command.arg(root.join(folder).join(program));
                 // The system's libraries and OpenSSL configuration are of other versions.
-                command.env_remove("LD_PRELOAD").env_remove("LD_LIBRARY_PATH").env("OPENSSL_CONF", "/dev/null");
+                command
+                    .env_remove("LD_PRELOAD")
+                    .env_remove("LD_LIBRARY_PATH")
+                    .env("OPENSSL_CONF", "/dev/null");
                 command
             }
         }
@@ -180,7 +188,9 @@ fn library_folders(root: &Path) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     for parent in ["usr/lib", "lib"].map(|name| root.join(name)) {
         let children = fs::read_dir(&parent).into_iter().flatten().flatten().map(|entry| entry.path());
-        folders.extend(children.filter(|child| child.to_string_lossy().contains("-linux-gnu") && child.is_dir()));
+        folders.extend(
+            children.filter(|child| child.to_string_lossy().contains("-linux-gnu") && child.is_dir()),
+        );
         folders.push(parent);
     }
     folders.extend(["usr/lib64", "lib64", "usr/lib/mysql/private"].map(|name| root.join(name)));

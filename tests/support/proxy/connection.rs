@@ -210,10 +210,9 @@ impl Connection {
                 }
                 Some(Action::Hold(held)) => {
                     self.set_held(held, true);
+                    self.put_back(direction, rest);
                     shared.fuse_fired();
-                    if held == direction && !self.wait_released(direction) {
-                        return false;
-                    }
+                    return true;
                 }
             }
         }
@@ -260,11 +259,13 @@ impl Connection {
         (count, action)
     }
 
-    fn wait_released(&self, direction: Direction) -> bool {
-        let mut state = self.state();
-        while state.lines[index(direction)].held && !state.closed {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    /// What is left of a chunk waits in the queue like all that comes after it.
+    fn put_back(&self, direction: Direction, rest: &[u8]) {
+        if !rest.is_empty() {
+            let mut state = self.state();
+            let line = &mut state.lines[index(direction)];
+            line.bytes += rest.len();
+            line.queue.push_front((Instant::now(), rest.to_vec()));
         }
-        !state.closed
     }
 }

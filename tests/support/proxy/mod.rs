@@ -132,7 +132,10 @@ impl Proxy {
 
     /// Does `action` once, to the connection on which `what` is seen.
     pub fn arm(&self, direction: Direction, what: Match, edge: Edge, action: Action) {
-        assert!(!matches!(&what, Match::Pattern(pattern, _) if pattern.is_empty()), "an empty pattern is everywhere");
+        assert!(
+            !matches!(&what, Match::Pattern(pattern, _) if pattern.is_empty()),
+            "an empty pattern is everywhere"
+        );
         self.shared.fuses().push(Fuse::new(direction, what, edge, action));
     }
 
