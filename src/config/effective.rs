@@ -39,20 +39,27 @@ impl Effective {
 /// As a file would be: sections, then keys, the origin as a comment.
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut section = "";
-        for entry in &self.entries {
-            let (in_section, name) = entry.key.split_once('.').unwrap_or(("", entry.key));
-            if in_section != section {
-                writeln!(f, "{}[{in_section}]", if section.is_empty() { "" } else { "\n" })?;
-                section = in_section;
+        for (index, entries) in self.entries.chunk_by(|a, b| parts(a).0 == parts(b).0).enumerate() {
+            let section = entries.first().map_or("", |entry| parts(entry).0);
+            writeln!(f, "{}[{section}]", if index == 0 { "" } else { "\n" })?;
+            let mut absent = Vec::new();
+            for entry in entries {
+                let name = parts(entry).1;
+                match &entry.value {
+                    Some(value) => writeln!(f, "{:<48} # {}", format!("{name} = {value}"), entry.origin)?,
+                    None => absent.push(name),
+                }
             }
-            match &entry.value {
-                Some(value) => writeln!(f, "{:<48} # {}", format!("{name} = {value}"), entry.origin)?,
-                None => writeln!(f, "# {name} is not set")?,
+            if !absent.is_empty() {
+                writeln!(f, "# not set: {}", absent.join(", "))?;
             }
         }
         Ok(())
     }
+}
+
+fn parts(entry: &Entry) -> (&'static str, &'static str) {
+    entry.key.split_once('.').unwrap_or(("", entry.key))
 }
 
 fn shown(name: &str, value: &Value) -> String {

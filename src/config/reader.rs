@@ -72,6 +72,7 @@ impl Reader<'_> {
     }
 
     /// A key that need not be given: `Some(None)` if it is not, `None` if it is wrong.
+    #[expect(clippy::option_option, reason = "three outcomes: wrong and told, not given, given")]
     pub(super) fn optional<T>(
         &mut self,
         key: &'static str,

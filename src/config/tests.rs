@@ -157,7 +157,7 @@ b.toml: `source.user` is missing
 env BINBRIDGE_APPLY__DEPHT: unknown key `apply.depht`
   help: did you mean `BINBRIDGE_APPLY__DEPTH`?
 env BINBRIDGE_APPLY__MEMORY: `apply.memory`: expected a size in B, KiB, MiB or GiB, such as "4 MiB"
-flag --log-level: `log.level`: log level 'info,x=loud' cannot be understood: invalid filter directive"#
+flag --log-level: `log.level`: log level 'info,x=loud' cannot be understood: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#
     );
     let error = crate::error::Error::from(problems);
     assert_eq!((error.code(), error.exit_code()), (crate::error::Code::Config, 78));
@@ -211,8 +211,9 @@ fn what_is_shown_names_secrets_and_never_shows_commands() {
     let loaded = load_text(&format!("{GOOD}password_command = \"echo hunter2\"\n"), &[], &[]).unwrap();
     let shown = loaded.effective.to_string();
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(shown.contains("password_file = \"/run/secrets/source\"          # b.toml:5"), "{shown}");
+    assert!(shown.contains("password_file = \"/run/secrets/source\"            # b.toml:5"), "{shown}");
     assert!(shown.contains("password_command = <command, not shown>          # b.toml:9"), "{shown}");
+    assert!(shown.contains("# not set: password_env, password_command, token_file,"), "{shown}");
     assert!(shown.starts_with("[bridge]\nname = \"main\" "), "{shown}");
     assert!(!format!("{loaded:?}").contains("hunter2"));
 }

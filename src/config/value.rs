@@ -34,7 +34,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 pub(super) fn size_text(bytes: u64) -> String {
     [(1u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")]
         .iter()
-        .find(|(factor, _)| bytes >= *factor && bytes % factor == 0)
+        .find(|(factor, _)| bytes >= *factor && bytes.is_multiple_of(*factor))
         .map_or_else(|| format!("{bytes} B"), |(factor, unit)| format!("{} {unit}", bytes / factor))
 }
 
