@@ -2,6 +2,7 @@
 //! progress row.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -67,13 +68,23 @@ pub struct Bridge {
     owner: Owner,
     observer: Arc<Observer>,
     stop: CancellationToken,
+    /// The source has been streamed from: from then on it may be away for any time.
+    source_met: Arc<AtomicBool>,
+}
+
+/// How one life of the stages ended.
+enum Cycle {
+    /// Told to stop; durable up to here.
+    Drained(Mark),
+    /// The reader gave up, which it does only for good; everything it had read is committed.
+    Unread(Error),
 }
 
 impl Bridge {
     /// Nothing happens yet.
     pub fn new(plan: Plan, observer: Arc<Observer>, stop: CancellationToken) -> Self {
         let owner = Owner::new(&plan.schema, &plan.name);
-        Self { plan, owner, observer, stop }
+        Self { plan, owner, observer, stop, source_met: Arc::default() }
     }
 
     /// Runs until told to stop (then gives the durable place) or until a definite error.
@@ -88,13 +99,15 @@ impl Bridge {
         let deadline = Instant::now() + FIRST_PATIENCE;
         loop {
             let began = Instant::now();
-            let error = match self.cycle(&mut ownership).await {
-                Ok(mark) => return Ok(mark),
-                Err(error) => error,
+            let (error, unread) = match self.cycle(&mut ownership).await {
+                Ok(Cycle::Drained(mark)) => return Ok(mark),
+                Ok(Cycle::Unread(error)) => (error, true),
+                Err(error) => (error, false),
             };
             self.observer.connected(End::Target, false);
             self.observer.error(error.code());
-            if !error.is_transient() || (ownership.is_none() && Instant::now() > deadline) {
+            let unreached = ownership.is_none() && Instant::now() > deadline;
+            if !error.is_transient() || unread || unreached {
                 return Err(error);
             }
             if began.elapsed() > Duration::from_secs(30) {
@@ -116,7 +129,7 @@ impl Bridge {
     }
 
     /// One life of the stages: from the progress row until the end or an error.
-    async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Mark> {
+    async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Cycle> {
         let mut worker = self.sink(ownership).await?;
         let Some(owned) = ownership.as_ref() else { bail!(Invariant, "no owner after taking over") };
         let low = worker.durable().clone();
@@ -137,13 +150,13 @@ impl Bridge {
         match ended? {
             Ended::Drained => {}
             Ended::NoMore => match tasks.join_next().await {
-                Some(Ok(Err(error))) => return Err(error),
+                Some(Ok(Err(error))) => return Ok(Cycle::Unread(error)),
                 Some(Err(panic)) => bail!(Invariant, "the reader panicked: {panic}"),
                 _ => bail!(Invariant, "the reader ended without a reason"),
             },
         }
         tasks.shutdown().await;
-        Ok(worker.durable().clone())
+        Ok(Cycle::Drained(worker.durable().clone()))
     }
 
     /// Sessions with the target, ownership, and the worker.
@@ -226,6 +239,7 @@ impl Bridge {
             source_uuid: owned.source_uuid.clone(),
             accept_uuid: plan.accept_uuid.clone(),
             observer: Arc::clone(&self.observer),
+            met: Arc::clone(&self.source_met),
             budget: Arc::new(Semaphore::new(budget_shares)),
             budget_shares,
             out,

@@ -1,6 +1,7 @@
 //! The reader: streams from the source, assembles, and hands on within the memory bound. Reconnects by itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -31,6 +32,8 @@ pub(super) struct Reader {
     pub(super) source_uuid: String,
     pub(super) accept_uuid: Option<String>,
     pub(super) observer: Arc<Observer>,
+    /// Set once anything has come from the source.
+    pub(super) met: Arc<AtomicBool>,
     pub(super) budget: Arc<Semaphore>,
     pub(super) budget_shares: usize,
     pub(super) out: mpsc::Sender<Delivery>,
@@ -43,7 +46,7 @@ impl Reader {
     /// Reads until a definite error, or until nobody takes what is read.
     pub(super) async fn run(mut self) -> Result<()> {
         let mut backoff = Backoff::default();
-        let mut first_until = Some(Instant::now() + FIRST_PATIENCE);
+        let deadline = Instant::now() + FIRST_PATIENCE;
         loop {
             let error = match Stream::open(&self.registration, &self.resume_at()).await {
                 Ok(stream) => {
@@ -51,7 +54,7 @@ impl Reader {
                     self.observer.connected(End::Source, true);
                     self.observer.clock_offset(Some(stream.identity().clock_ahead_us));
                     info!(source = %self.registration.endpoint.host, version = %stream.identity().version, "streaming from source");
-                    match self.pump(stream, &mut backoff, &mut first_until).await {
+                    match self.pump(stream, &mut backoff).await {
                         Ok(Gone) => return Ok(()),
                         Err(error) => error,
                     }
@@ -59,7 +62,7 @@ impl Reader {
                 Err(error) => error,
             };
             self.observer.connected(End::Source, false);
-            let patient = first_until.is_none_or(|until| Instant::now() < until);
+            let patient = self.met.load(Ordering::Relaxed) || Instant::now() < deadline;
             if !error.is_transient() || !patient {
                 return Err(error.context(format!(
                     "source {}:{}",
@@ -102,15 +105,10 @@ impl Reader {
         Ok(())
     }
 
-    async fn pump(
-        &mut self,
-        mut stream: Stream,
-        backoff: &mut Backoff,
-        first: &mut Option<Instant>,
-    ) -> Result<Gone> {
+    async fn pump(&mut self, mut stream: Stream, backoff: &mut Backoff) -> Result<Gone> {
         loop {
             let located = stream.next().await?;
-            *first = None;
+            self.met.store(true, Ordering::Relaxed);
             backoff.reset();
             if let Some(unit) = self.take(located)?
                 && self.hand_over(unit).await.is_err()
