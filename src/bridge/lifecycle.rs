@@ -239,6 +239,7 @@ impl Bridge {
             source_uuid: owned.source_uuid.clone(),
             accept_uuid: plan.accept_uuid.clone(),
             observer: Arc::clone(&self.observer),
+            untried: low.seq.0 == 0 && low.at.is_some(),
             met: Arc::clone(&self.source_met),
             budget: Arc::new(Semaphore::new(budget_shares)),
             budget_shares,

@@ -5,19 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::apply::Delivery;
 use crate::bail;
 use crate::binlog::Body;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::observe::{End, Observer};
-use crate::position::{GtidSet, Start};
-use crate::source::{Located, Registration, Stream};
+use crate::position::{GtidSet, Start, check_against_logs};
+use crate::source::{Located, Registration, Stream, misplaced};
 use crate::transaction::{Assembler, Unit};
+use crate::wire::Connection;
 
 use super::Backoff;
+use super::poller::{PATIENCE, binary_logs};
 
 /// One permit of the memory bound.
 pub(super) const SHARE: usize = 1024;
@@ -32,6 +34,8 @@ pub(super) struct Reader {
     pub(super) source_uuid: String,
     pub(super) accept_uuid: Option<String>,
     pub(super) observer: Arc<Observer>,
+    /// No transaction was ever read from the start position.
+    pub(super) untried: bool,
     /// Set once anything has come from the source.
     pub(super) met: Arc<AtomicBool>,
     pub(super) budget: Arc<Semaphore>,
@@ -56,6 +60,7 @@ impl Reader {
                     info!(source = %self.registration.endpoint.host, version = %stream.identity().version, "streaming from source");
                     match self.pump(stream, &mut backoff).await {
                         Ok(Gone) => return Ok(()),
+                        Err(error) if self.untried => misplaced(error),
                         Err(error) => error,
                     }
                 }
@@ -64,12 +69,28 @@ impl Reader {
             self.observer.connected(End::Source, false);
             let patient = self.met.load(Ordering::Relaxed) || Instant::now() < deadline;
             if !error.is_transient() || !patient {
-                return Err(error.context(format!(
+                return Err(self.diagnosed(error).await.context(format!(
                     "source {}:{}",
                     self.registration.endpoint.host, self.registration.endpoint.port
                 )));
             }
             self.lost(&error, &mut backoff).await;
+        }
+    }
+
+    /// The source has one sentence for a file that it purged and for one that it never had; its list of files says more.
+    async fn diagnosed(&self, error: Error) -> Error {
+        let Start::File(at) = self.resume_at() else { return error };
+        if error.code() != Code::Purged {
+            return error;
+        }
+        let listed = timeout(PATIENCE, async {
+            let mut connection = Connection::connect(&self.registration.endpoint).await?;
+            binary_logs(&mut connection).await
+        });
+        match listed.await {
+            Ok(Ok(logs)) => check_against_logs(&at, &logs).err().unwrap_or(error),
+            _ => error,
         }
     }
 
@@ -131,6 +152,7 @@ impl Reader {
         let unit = self.assembler.push(located)?;
         match &unit {
             Some(Unit::Whole(transaction)) => {
+                self.untried = false;
                 self.observer.received(&transaction.end, transaction.committed_us, 1);
                 if let (Start::Gtid(set), Some(gtid)) = (&mut self.start, &transaction.gtid) {
                     set.add(gtid);

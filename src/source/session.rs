@@ -367,6 +367,18 @@ fn dump_error(server: ServerError) -> Error {
         .with_server(server)
 }
 
+/// For a place that nothing was ever read from: what cannot be read there is more likely the fault of the place than of
+/// the log. In the middle of an event the source finds lengths, types and checksums at random, and says so in many words.
+#[must_use]
+pub fn misplaced(error: Error) -> Error {
+    match error.code() {
+        Code::TooLarge | Code::Dump | Code::BadEvent | Code::UnknownEvent | Code::ImpossiblePosition => error
+            .with_code(Code::ImpossiblePosition)
+            .context("the start position seems to lie inside an event or a transaction"),
+        _ => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,6 +64,8 @@ pub struct Assembler {
     next: Seq,
     resume: Option<Coordinates>,
     format: Arc<Format>,
+    /// The source begins every transaction with a GTID event, be it an anonymous one: MySQL from 5.7.6 on.
+    gtid_events: bool,
     /// Context events before a statement that has no `BEGIN`.
     loose: Context,
     filtered: u64,
@@ -79,6 +81,7 @@ impl Assembler {
             next: last.next(),
             resume,
             format: Arc::new(Format(bytes::Bytes::new())),
+            gtid_events: false,
             loose: Context::default(),
             filtered: 0,
         }
@@ -153,6 +156,7 @@ impl Assembler {
                 bail!(BadEvent, "a transaction without end began at {}", open.head.start)
             }
             (EventBody::Query(query), Await::Start) => {
+                self.require_start(&query)?;
                 self.first_statement(Head { gtid: None, start }, query, located.event.header.timestamp, end)
             }
             (EventBody::Query(query), Await::Begin(head)) => {
@@ -163,6 +167,16 @@ impl Assembler {
             }
             _ => bail!(Invariant, "an event went to the wrong place"),
         }
+    }
+
+    /// Where each transaction has a GTID event, a statement without one stands inside a transaction: taken for one that
+    /// commits by itself, it would be applied without what stands before it. (`BEGIN` still has all of its own behind
+    /// it.)
+    fn require_start(&self, query: &QueryEvent) -> Result<()> {
+        if self.gtid_events && *query.sql != *b"BEGIN" && !query.sql.starts_with(b"XA START ") {
+            bail!(BadEvent, "a statement outside a transaction (is the position inside one?)");
+        }
+        Ok(())
     }
 
     /// `BEGIN`, or a statement that commits by itself.
@@ -401,6 +415,7 @@ impl Assembler {
 
     /// A new binlog file, or a new stream. A server that starts anew after a crash drops what was open.
     fn new_format(&mut self, format: &FormatDescription) -> Option<Unit> {
+        self.gtid_events = format.version() >= (5, 7, 6) && !format.is_mariadb();
         let event = format.without_checksum();
         if event != self.format.0 {
             self.format = Arc::new(Format(event));

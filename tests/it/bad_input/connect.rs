@@ -128,7 +128,10 @@ fn privileges(pair: &Pair, start: &Coordinates) {
         ("slave", "slave-Secret1", "REPLICATION CLIENT"),
     ] {
         bridge.options().end("source", pair.source.port(), Account { user, password }, Some(&pair.source));
-        says(&refused(&position(&bridge, start), "BB3002", 77), &["source", "REPLICATION SLAVE", "REPLICATION CLIENT"]);
+        says(
+            &refused(&position(&bridge, start), "BB3002", 77),
+            &["source", "REPLICATION SLAVE", "REPLICATION CLIENT"],
+        );
         if user != "slave" {
             says(&run_refused(&mut bridge, "BB3002", 77), &["source", missing]);
         }
@@ -179,7 +182,11 @@ fn no_mysql_servers(pair: &Pair, start: &Coordinates) {
     for end in ["source", "target"] {
         for (port, code, exit) in [(http, "BB9001", 70), (ssh, "BB9001", 70), (half, "BB9001", 70)] {
             *bridge.options() = own.clone();
-            bridge.options().set(&format!("{end}.port"), &port.to_string()).keys.remove(&format!("{end}.ssl_ca"));
+            bridge
+                .options()
+                .set(&format!("{end}.port"), &port.to_string())
+                .keys
+                .remove(&format!("{end}.ssl_ca"));
             bridge.options().set(&format!("{end}.ssl_mode"), "\"preferred\"");
             says(&run_refused(&mut bridge, code, exit), &[end, "MySQL server"]);
             if end == "source" {

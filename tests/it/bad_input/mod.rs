@@ -12,7 +12,8 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    AZADMIN, Bridge, BridgeOptions, Coordinates, RdsLike, Server, ServerOptions, azure_options, compare, wait_until,
+    AZADMIN, Bridge, BridgeOptions, Coordinates, RdsLike, Server, ServerOptions, azure_options, compare,
+    wait_until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -112,5 +113,7 @@ fn says(text: &str, words: &[&str]) {
 
 /// One field of a bridge's progress row on the target; empty if there is none.
 fn progress(target: &Server, name: &str, field: &str) -> String {
-    target.try_sql(&format!("SELECT {field} FROM binbridge.progress WHERE bridge = '{name}'")).unwrap_or_default()
+    target
+        .try_sql(&format!("SELECT {field} FROM binbridge.progress WHERE bridge = '{name}'"))
+        .unwrap_or_default()
 }
