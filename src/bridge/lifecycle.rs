@@ -139,7 +139,7 @@ impl Bridge {
         info!(seq = low.seq.0, position = %describe(&low), "going on from");
         let (sender, mut deliveries) = mpsc::channel(CHANNEL);
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
-        tasks.spawn(self.reader(owned, &low, sender)?.run());
+        tasks.spawn(self.reader(owned, &low, worker.max_packet(), sender)?.run());
         let (endpoint, observer) = (self.plan.source.clone(), Arc::clone(&self.observer));
         let poller = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(poller::run(endpoint, observer)));
         self.observer.lifecycle(Lifecycle::CatchingUp, "reading from the source");
@@ -150,7 +150,13 @@ impl Bridge {
         match ended? {
             Ended::Drained => {}
             Ended::NoMore => match tasks.join_next().await {
-                Some(Ok(Err(error))) => return Ok(Cycle::Unread(error)),
+                Some(Ok(Err(error))) => {
+                    // A second bridge of our name introduces itself to the source as we do.
+                    if error.code() == Code::DuplicateServerId {
+                        worker.check_fence().await?;
+                    }
+                    return Ok(Cycle::Unread(error));
+                }
                 Some(Err(panic)) => bail!(Invariant, "the reader panicked: {panic}"),
                 _ => bail!(Invariant, "the reader ended without a reason"),
             },
@@ -217,6 +223,7 @@ impl Bridge {
         &self,
         owned: &Ownership,
         low: &Mark,
+        max_packet: usize,
         out: mpsc::Sender<crate::apply::Delivery>,
     ) -> Result<Reader> {
         let plan = &self.plan;
@@ -228,7 +235,8 @@ impl Bridge {
             report_host: plan.report_host.clone(),
             heartbeat: plan.heartbeat,
         };
-        let limits = Limits { piece: plan.large_transaction, prepared: plan.memory / 4 };
+        // A packet carries a third more than the bytes of its events.
+        let limits = Limits { piece: plan.large_transaction.min(max_packet / 2), prepared: plan.memory / 4 };
         let start = start_of(low)?;
         let resume: Option<Coordinates> = low.at.clone();
         let budget_shares = (plan.memory / SHARE).max(1);

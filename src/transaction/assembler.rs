@@ -233,6 +233,7 @@ impl Assembler {
         timestamp: u32,
         end: Coordinates,
     ) -> Result<Option<Unit>> {
+        let mut ahead = None;
         match statement::boundary(&query.sql)? {
             Boundary::Commit => return self.close(*open, end, timestamp),
             Boundary::Rollback => return self.roll_back(*open, end, timestamp),
@@ -245,6 +246,7 @@ impl Assembler {
                 let bytes = query.sql.len() + 256;
                 let create_select = statement::is_create_select(&query.sql);
                 if let Some(statement) = self.judge(query, timestamp, context, false)? {
+                    ahead = self.make_room(&mut open, bytes);
                     open.bytes += bytes;
                     if create_select {
                         open.create = Some(statement)
@@ -254,7 +256,7 @@ impl Assembler {
                 }
             }
         }
-        Ok(self.keep_open(open))
+        Ok(self.keep_open(open, ahead))
     }
 
     fn take_rows(&mut self, located: Located) -> Result<Option<Unit>> {
@@ -264,9 +266,12 @@ impl Assembler {
             bail!(BadEvent, "a rows event outside a transaction (is the position inside one?)")
         };
         let count = count_rows(&rows)?;
+        let mut ahead = None;
         match self.routes.route(&rows.table) {
             Some(table) => {
-                open.bytes += event.bytes.len() + size_of::<Change>();
+                let size = event.bytes.len() + size_of::<Change>();
+                ahead = self.make_room(&mut open, size);
+                open.bytes += size;
                 open.changes.push(Change::Rows(RowsChange {
                     table,
                     event: rows,
@@ -276,25 +281,35 @@ impl Assembler {
             }
             None => self.filtered += 1,
         }
-        Ok(self.keep_open(open))
+        Ok(self.keep_open(open, ahead))
     }
 
-    fn keep_open(&mut self, mut open: Box<Open>) -> Option<Unit> {
-        let unit = (open.bytes >= self.limits.piece && open.xa.is_none()).then(|| {
-            let index = open.pieces;
-            open.pieces += 1;
-            Unit::Piece(Piece {
-                seq: self.next,
-                start: open.head.start.clone(),
-                index,
-                create: open.create.take(),
-                changes: std::mem::take(&mut open.changes),
-                bytes: std::mem::take(&mut open.bytes),
-                format: Arc::clone(&self.format),
-            })
-        });
+    /// What is held goes ahead before a change that would make it larger than a piece may be: the target takes packets
+    /// up to a limit, so a large change travels alone.
+    fn make_room(&self, open: &mut Open, size: usize) -> Option<Unit> {
+        let fits = open.changes.is_empty() || open.bytes + size <= self.limits.piece;
+        (!fits && open.xa.is_none()).then(|| self.piece(open))
+    }
+
+    fn keep_open(&mut self, mut open: Box<Open>, ahead: Option<Unit>) -> Option<Unit> {
+        let full = open.bytes >= self.limits.piece && open.xa.is_none();
+        let unit = ahead.or_else(|| full.then(|| self.piece(&mut open)));
         self.state = Await::Change(open);
         unit
+    }
+
+    fn piece(&self, open: &mut Open) -> Unit {
+        let index = open.pieces;
+        open.pieces += 1;
+        Unit::Piece(Piece {
+            seq: self.next,
+            start: open.head.start.clone(),
+            index,
+            create: open.create.take(),
+            changes: std::mem::take(&mut open.changes),
+            bytes: std::mem::take(&mut open.bytes),
+            format: Arc::clone(&self.format),
+        })
     }
 
     fn judge(

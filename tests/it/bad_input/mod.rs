@@ -85,7 +85,8 @@ fn run_refused(bridge: &mut Bridge, code: &str, exit: i32) -> String {
 #[track_caller]
 fn ended(bridge: &mut Bridge, code: &str, exit: i32) -> String {
     let status = bridge.wait_ended(LIMIT);
-    let log = bridge.log();
+    // As logfmt has it, quotes are escaped.
+    let log = bridge.log().replace("\\'", "'").replace("\\\"", "\"");
     std::fs::remove_file(bridge.log_path()).unwrap();
     assert_eq!(status.code(), Some(exit), "{log}");
     let errors: Vec<&str> = log.lines().filter(|line| line.contains("level=error")).collect();
