@@ -3,6 +3,7 @@
 
 mod connect;
 mod data;
+mod flipper;
 mod positions;
 mod settings;
 mod stop;
