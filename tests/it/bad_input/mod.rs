@@ -6,6 +6,7 @@ mod data;
 mod flipper;
 mod positions;
 mod settings;
+mod sizes;
 mod stop;
 mod wire;
 
