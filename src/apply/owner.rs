@@ -9,6 +9,7 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
+use crate::hex::hex;
 use crate::progress::{Fence, Recovered, Row, Tables};
 use crate::wire::{Connection, Endpoint, Rows, quote_text};
 
@@ -45,7 +46,7 @@ impl Owner {
     pub fn new(schema: &str, bridge: &str) -> Self {
         // A lock's name has at most 64 characters.
         let digest = Sha256::digest(format!("{schema}\0{bridge}"));
-        let short: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let short = hex(digest.get(..16).unwrap_or(&digest));
         Self { tables: Tables::new(schema, bridge), lock: quote_text(&format!("binbridge:{short}")) }
     }
 

@@ -214,11 +214,14 @@ mod tests {
     fn a_missing_column_a_sign_and_a_character_set_are_told() {
         let int = source(ColumnType::Int, false, None);
         let text = source(ColumnType::VarChar, false, Some(8));
-        assert!(check(&[int.clone()], vec![target("a", false, None)]).is_ok());
-        assert!(check(&[int.clone()], vec![target("a", false, None), target("b", false, None)]).is_err());
-        let error = check(&[int.clone()], vec![target("a", true, None)]).unwrap_err();
+        assert!(check(std::slice::from_ref(&int), vec![target("a", false, None)]).is_ok());
+        assert!(
+            check(std::slice::from_ref(&int), vec![target("a", false, None), target("b", false, None)])
+                .is_err()
+        );
+        let error = check(std::slice::from_ref(&int), vec![target("a", true, None)]).unwrap_err();
         assert!(error.to_string().contains("column 1 (a): signed on the source"), "{error}");
-        assert!(check(&[text.clone()], vec![target("a", false, Some("latin1"))]).is_ok());
+        assert!(check(std::slice::from_ref(&text), vec![target("a", false, Some("latin1"))]).is_ok());
         assert!(check(&[text], vec![target("a", false, Some("utf8mb4"))]).is_err());
     }
 

@@ -236,7 +236,9 @@ impl Worker {
             self.sent.complete(done)?;
         }
         let Some(last) = batch.jobs.last() else { bail!(Invariant, "a batch without transactions") };
-        extra.iter().for_each(|statement| packet.push(statement));
+        for statement in extra {
+            packet.push(statement);
+        }
         let committed = last.transaction.committed_us;
         packet.push(&self.settings.tables.record(
             self.id,

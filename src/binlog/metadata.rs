@@ -57,10 +57,10 @@ fn field_value<'a>(
         4 => names(columns, value)?,
         5 => labels(input, columns.iter_mut().filter(|column| column.kind == super::ColumnType::Set), value)?,
         6 => {
-            labels(input, columns.iter_mut().filter(|column| column.kind == super::ColumnType::Enum), value)?
+            labels(input, columns.iter_mut().filter(|column| column.kind == super::ColumnType::Enum), value)?;
         }
         7 => numbers(columns, super::ColumnType::Geometry, value, |column, number| {
-            column.geometry = Some(number)
+            column.geometry = Some(number);
         })?,
         8 => found.primary_key = Some(key(columns.len(), false, value)?),
         9 => found.primary_key = Some(key(columns.len(), true, value)?),

@@ -59,6 +59,7 @@ pub(super) struct Settings {
 
 #[derive(Debug, Clone, ClapArgs)]
 #[group(skip)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct PositionArgs {
     #[command(flatten)]
     pub(super) settings: Settings,

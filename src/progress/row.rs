@@ -57,7 +57,9 @@ impl Recovered {
             bail!(NoPosition, "no start position is stored for this bridge on the target");
         };
         let mut done = Ranges::default();
-        rows.iter().for_each(|row| done.union(&row.done));
+        for row in rows {
+            done.union(&row.done);
+        }
         let frontier = Frontier::new(best.low.clone(), done);
         Ok(Self { frontier, last: rows.iter().map(|row| (row.worker, row.seq)).collect() })
     }
