@@ -21,7 +21,7 @@ const OPEN_TABLES_MAX: usize = 16_384;
 const KNOWN_TABLES_MAX: usize = 4096;
 
 /// Decodes the events of one stream, in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decoder {
     checksum_wanted: Checksum,
     /// The format description has not come: only ROTATE and itself are understood.

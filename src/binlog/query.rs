@@ -69,6 +69,8 @@ pub struct StatusVars {
     pub sql_require_primary_key: Option<u8>,
     /// `default_table_encryption`.
     pub default_table_encryption: Option<u8>,
+    /// `enable_cascade_triggers` (9.7).
+    pub enable_cascade_triggers: Option<bool>,
     /// The code at which reading stopped because it is not known; whatever followed it was not read.
     pub unknown: Option<u8>,
 }
@@ -153,6 +155,7 @@ impl StatusVars {
             18 => set(&mut self.default_collation_for_utf8mb4, le_u16(rest)?),
             19 => set(&mut self.sql_require_primary_key, le_u8(rest)?),
             20 => set(&mut self.default_table_encryption, le_u8(rest)?),
+            21 => set(&mut self.enable_cascade_triggers, le_u8.map(|byte| byte != 0).parse(rest)?),
             _ => {
                 self.unknown = Some(code);
                 &[]
