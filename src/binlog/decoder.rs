@@ -18,7 +18,7 @@ use crate::position::GtidSet;
 /// More tables than a statement can have open.
 const OPEN_TABLES_MAX: usize = 16_384;
 /// Compiled table maps that are remembered.
-const KNOWN_TABLES_MAX: usize = 4096;
+const KNOWN_TABLES_MAX: usize = 1024;
 
 /// Decodes the events of one stream, in order.
 #[derive(Debug, Clone)]

@@ -33,7 +33,7 @@ pub struct QueryEvent {
 /// The status variables of a statement (`Query_event_status_vars` in `statement_events.h`). What was not logged is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatusVars {
-    /// `OPTION_*` bits: 0x4000 auto_is_null, 0x80000 not autocommit, 0x4000000 no foreign key checks, 0x8000000 relaxed unique.
+    /// `OPTION_*` bits: 0x4000 `auto_is_null`, 0x80000 not autocommit, 0x4000000 no foreign key checks, 0x8000000 relaxed unique.
     pub flags2: Option<u32>,
     /// `sql_mode` bits.
     pub sql_mode: Option<u64>,
@@ -91,7 +91,7 @@ impl QueryEvent {
         Self::variable_part(input, &fixed, rest)
     }
 
-    /// What follows the fixed part, the same in EXECUTE_LOAD_QUERY.
+    /// What follows the fixed part, the same in `EXECUTE_LOAD_QUERY`.
     pub(super) fn variable_part(input: Input<'_>, fixed: &Fixed, rest: &[u8]) -> Result<Self> {
         let (sql, (status, database, _)) = input
             .settle((take(fixed.status_length), take(fixed.database_length), take(1_usize)).parse(rest))?;

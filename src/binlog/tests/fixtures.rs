@@ -30,7 +30,7 @@ struct Fixture {
 fn events(file: &str) -> Vec<Event> {
     let mut events = Vec::new();
     drive(&mut Decoder::new(true), split(&read(&folder().join(file))), &mut |event| {
-        events.push(event.clone())
+        events.push(event.clone());
     })
     .unwrap_or_else(|error| panic!("{file}: {error}"));
     events
@@ -51,8 +51,8 @@ fn recorded_files_hold_what_mysqlbinlog_says_of_them() {
     assert!(manifest.fixture.len() >= 10);
     for fixture in manifest.fixture {
         let file = read(&folder().join(&fixture.file));
-        let sha256: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(sha256, fixture.sha256, "{}", fixture.file);
+        let sha256 = Sha256::digest(&file);
+        assert_eq!(format!("{sha256:x}"), fixture.sha256, "{}", fixture.file);
         assert!(folder().join(&fixture.orders).exists());
         let mut version = None;
         let counts = drive(&mut Decoder::new(true), split(&file), &mut |event| {

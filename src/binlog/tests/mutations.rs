@@ -93,7 +93,7 @@ fn apply(event: &Bytes, changes: &[Change]) -> Bytes {
         }
         match change {
             Change::Set(at, byte) | Change::Length(at, byte) => {
-                bytes[Header::LEN + at.index(body.len())] = *byte
+                bytes[Header::LEN + at.index(body.len())] = *byte;
             }
             Change::Cut(at) => bytes.truncate(Header::LEN + at.index(body.len())),
             Change::Insert(at, more) => {
