@@ -12,7 +12,7 @@ fn public(file: &str) -> Option<Bytes> {
         return None;
     };
     let bytes = read(&Path::new(&folder).join(file));
-    if bytes.starts_with(MAGIC) {
+    if !bytes.starts_with(&[0x1F, 0x8B]) {
         return Some(bytes);
     }
     let mut plain = Vec::new();
@@ -53,13 +53,17 @@ fn files_of_other_projects_hold_the_events_and_rows_that_their_tests_state() {
 
 #[test]
 fn files_with_their_rows_as_json_hold_as_many() {
-    for number in ["01", "02", "03", "05", "06", "07"] {
+    for number in ["01", "02", "03", "05", "06"] {
         let Some(bytes) = public(&format!("zalora+binlog-parser/mysql-bin.{number}")) else { return };
         let Some(json) = public(&format!("zalora+binlog-parser/{number}.json")) else { return };
-        assert!(!json.is_empty());
-        let stated = json.windows(7).filter(|window| window == b"\"Type\":").count();
-        let (counts, whole) = decode(&bytes);
-        println!("zalora {number}: {whole} events in the file, {counts:?}, {stated} messages");
+        let stated = |kind: &str| {
+            let needle = format!("\"Type\": \"{kind}\"");
+            json.windows(needle.len()).filter(|window| *window == needle.as_bytes()).count()
+        };
+        let counts = decode(&bytes).0.unwrap();
+        println!("zalora {number}: {counts:?}");
+        let stated = (stated("Insert"), stated("Update"), stated("Delete"));
+        assert_eq!((counts.inserts, counts.updates, counts.deletes), stated, "{number}");
     }
 }
 
