@@ -40,6 +40,10 @@ pub(super) enum ConfigCommand {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(super) enum Generate {
+    /// A Grafana dashboard.
+    Dashboard,
+    /// Prometheus alerts.
+    Alerts,
     /// A configuration file with every key, its default and its meaning.
     Config,
     /// The error codes with their exit codes and remedies.
