@@ -68,9 +68,25 @@ impl Owner {
                 let _ = session.connection.execute(&format!("KILL {holder}")).await;
             }
             if tokio::time::Instant::now() > deadline {
-                bail!(Fenced, "another connection holds the bridge's lock on the target and does not end");
+                bail!(
+                    ServerBusy,
+                    "another connection holds the bridge's lock on the target and does not end"
+                );
             }
         }
+    }
+
+    /// Ends the connections that older owners wrote through. One that is open at the server's end only would hold the
+    /// progress row's lock for as long as its transaction stays open.
+    pub async fn end_old_writers(&self, session: &mut Session) -> Result<()> {
+        self.require_tables(&mut session.connection).await?;
+        let rows = session.connection.query(&self.tables.old_connections()).await?;
+        for id in rows.rows.iter().filter_map(|row| row.text(0)) {
+            // It may have ended by itself in between (1094).
+            let _ = session.connection.execute(&format!("KILL {id}")).await;
+        }
+        session.connection.execute("COMMIT").await?;
+        Ok(())
     }
 
     /// Becomes the owner at the start of a process: moves the epoch of every row.
@@ -78,7 +94,6 @@ impl Owner {
     /// # Errors
     /// `BB1005` if no start is stored.
     pub async fn take(&self, session: &mut Session, workers: u32) -> Result<Ownership> {
-        self.require_tables(&mut session.connection).await?;
         session.connection.execute(&self.tables.take()).await?;
         let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
         let Some(epoch) = rows.iter().map(|row| row.fence.epoch).max() else {

@@ -7,7 +7,7 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::position::{Start, check_against_logs};
-use crate::progress::{Mark, Seq};
+use crate::progress::{Mark, Row, Seq};
 use crate::source::{Identity, Registration, ServerId, probe, stable_server_id};
 use crate::wire::{Connection, ReplicaStatus, Running};
 
@@ -61,8 +61,8 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
         )),
         _ => error,
     })?;
-    let stored = session.connection.query(&owner.tables.read(true)).await?;
-    if !stored.rows.is_empty() && !replace {
+    let stored = Row::parse_all(&session.connection.query(&owner.tables.read(true)).await?)?;
+    if !stored.is_empty() && !replace {
         session.connection.execute("ROLLBACK").await?;
         bail!(PositionExists, "bridge {} has a position on the target already", plan.name);
     }
@@ -71,7 +71,8 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
         Start::Gtid(set) => Mark { seq: Seq(0), at: None, gtids: Some(set.clone()) },
     };
     session.run(&owner.tables.forget()).await?;
-    session.run(&owner.tables.start(Uuid::new_v4(), source_uuid, &low, now_us())).await?;
+    let epoch = stored.iter().map(|row| row.fence.epoch + 1).max().unwrap_or(0);
+    session.run(&owner.tables.start(Uuid::new_v4(), source_uuid, &low, epoch, now_us())).await?;
     session.connection.execute("COMMIT").await?;
     Ok(())
 }

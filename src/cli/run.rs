@@ -78,7 +78,6 @@ fn conclude(result: Result<End>, observer: &Observer) -> ExitCode {
         }
         Err(failure) => {
             observer.lifecycle(Lifecycle::Failed, &failure.to_string());
-            observer.failure(&failure);
             error!(code = %failure.code(), remedy = failure.code().remedy(), "{failure}");
             ExitCode::from(failure.exit_code())
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bail;
+use crate::binlog::UpdatedDatabases;
 use crate::binlog::{
     Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent, RowsEvent,
 };
@@ -323,6 +324,10 @@ impl Assembler {
             Judgement::Keep { sql, database } => {
                 query.sql = sql;
                 query.database = database;
+                // The names listed are the source's.
+                if !self.routes.rules().is_plain() && query.status.updated_databases.is_some() {
+                    query.status.updated_databases = Some(UpdatedDatabases::Many);
+                }
                 Ok(Some(Box::new(StatementChange { timestamp, query, context })))
             }
         }

@@ -1,6 +1,7 @@
 //! The binbridge program as a child process, with its configuration, log and admin address.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -77,10 +78,10 @@ impl BridgeOptions {
         for (key, value) in &self.keys {
             let (in_section, name) = key.split_once('.').expect("section.key");
             if in_section != section {
-                text += &format!("[{in_section}]\n");
+                let _ = writeln!(text, "[{in_section}]");
                 section = in_section;
             }
-            text += &format!("{name} = {value}\n");
+            let _ = writeln!(text, "{name} = {value}");
         }
         text
     }
