@@ -115,8 +115,8 @@ impl Owner {
     /// # Errors
     /// `BB4008` if someone else has become the owner.
     pub async fn keep(&self, session: &mut Session, ownership: &Ownership) -> Result<Ownership> {
-        for (worker, fence) in &ownership.fences {
-            let done = session.connection.execute(&self.tables.bump(*worker, *fence)).await?;
+        for (worker, fence) in self.our_fences(session, ownership).await? {
+            let done = session.connection.execute(&self.tables.bump(worker, fence)).await?;
             if done.affected != 1 {
                 session.connection.execute("ROLLBACK").await?;
                 bail!(
@@ -130,6 +130,24 @@ impl Owner {
         session.connection.execute("COMMIT").await?;
         failpoint::hit("session.after_bump");
         Ok(next)
+    }
+
+    /// The fences in force, as far as they are ours. Only this process moves the session under its own epoch, so a
+    /// session that is not the one we know is our own move whose answer was lost.
+    async fn our_fences(&self, session: &mut Session, ownership: &Ownership) -> Result<Vec<(u32, Fence)>> {
+        let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
+        let ours =
+            rows.iter().filter(|row| row.fence.epoch == ownership.epoch).map(|row| (row.worker, row.fence));
+        let ours: Vec<(u32, Fence)> = ours.collect();
+        if ours.is_empty() || ours.len() != rows.len() {
+            session.connection.execute("ROLLBACK").await?;
+            bail!(
+                Fenced,
+                "another bridge of the same name has taken over (our epoch was {})",
+                ownership.epoch
+            );
+        }
+        Ok(ours)
     }
 
     async fn read(&self, session: &mut Session, epoch: u64) -> Result<Ownership> {

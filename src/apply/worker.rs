@@ -169,6 +169,7 @@ impl Worker {
                 self.stream_piece(piece, share).await
             }
             Unit::Abandoned(_) => self.abandon_stream().await,
+            Unit::Place(place) => self.move_place(place).await,
             Unit::Whole(transaction) => {
                 let streamed = transaction.streamed;
                 let admitted = self.admission.admit(transaction, [&mut self.durable, &mut self.sent])?;
@@ -193,12 +194,21 @@ impl Worker {
         while !self.pending.is_empty() {
             let full = self.pace.is_full(&self.pending);
             let room = if full { self.settings.depth } else { self.small_depth() };
-            if self.pipeline.in_flight() >= room {
+            if !self.may_send(room) {
                 break;
             }
             self.send_pending().await?;
         }
         Ok(())
+    }
+
+    /// Whether pending transactions may be sent now. A format that is new to the session waits until nothing is in
+    /// flight, see [`Session::prelude`].
+    fn may_send(&self, room: usize) -> bool {
+        let in_flight = self.pipeline.in_flight();
+        let known =
+            self.pending.jobs.first().is_none_or(|job| self.pipeline.session.knows(&job.transaction.format));
+        in_flight < room && (known || in_flight == 0)
     }
 
     fn small_depth(&self) -> usize {
@@ -207,7 +217,7 @@ impl Worker {
     }
 
     async fn send_pending(&mut self) -> Result<()> {
-        let size = self.pace.transactions().min(self.pending.jobs.len());
+        let size = self.one_format().min(self.pace.transactions());
         let rest = self.pending.jobs.split_off(size);
         let mut batch = std::mem::take(&mut self.pending);
         for job in rest {
@@ -215,6 +225,15 @@ impl Worker {
             self.pending.push(job);
         }
         self.send_batch(batch, &[]).await
+    }
+
+    /// How many pending transactions come from a binlog of the same format as the first.
+    fn one_format(&self) -> usize {
+        let jobs = &self.pending.jobs;
+        let Some(first) = jobs.first().map(|job| &job.transaction.format) else { return 0 };
+        let same =
+            |job: &&Job| Arc::ptr_eq(&job.transaction.format, first) || *job.transaction.format == **first;
+        jobs.iter().take_while(same).count()
     }
 
     /// Sends one guarded packet that carries the batch.
@@ -268,7 +287,7 @@ impl Worker {
 
     pub(super) async fn settle(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
-            Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part, _) => Ok(()),
+            Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part | Load::Place, _) => Ok(()),
             Outcome::Done(Load::Batch(batch), took) => {
                 failpoint::hit("apply.after_reply");
                 self.committed(&batch, took)
@@ -305,6 +324,9 @@ impl Worker {
         let failed = match load {
             Load::Batch(batch) => batch,
             Load::Part => return Err(self.stream_failed(server)),
+            // The next transaction will say the place.
+            Load::Place if code == Code::LockConflict => return Ok(()),
+            Load::Place => return Err(refused(code, server, "a new place in the progress row")),
             // The session refuses row events as such: no transaction is at fault.
             Load::Prelude => {
                 return Err(super::session::needs(
@@ -390,7 +412,7 @@ impl Worker {
     /// Sends everything pending and waits for every answer.
     pub(super) async fn flush(&mut self) -> Result<()> {
         while !self.pending.is_empty() || self.pipeline.in_flight() > 0 {
-            if !self.pending.is_empty() && self.pipeline.in_flight() < self.settings.depth {
+            if !self.pending.is_empty() && self.may_send(self.settings.depth) {
                 self.send_pending().await?;
             } else {
                 let outcome = self.pipeline.answer().await?;
@@ -398,6 +420,20 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// A new binlog file began and nothing is under way: the progress row names it, or the old file might be purged
+    /// while the source is idle. With work under way, the next transaction will.
+    async fn move_place(&mut self, place: Coordinates) -> Result<()> {
+        if !self.pending.is_empty() || self.pipeline.in_flight() > 0 || !self.sent.move_place(&place) {
+            return Ok(());
+        }
+        self.durable.move_place(&place);
+        let mut packet = Packet::default();
+        packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
+        packet.push(&self.settings.tables.record(self.id, self.last_sent, &self.sent, None, now_us()));
+        packet.push("COMMIT");
+        self.pipeline.send(&packet, Load::Place).await
     }
 
     async fn drain(&mut self) -> Result<()> {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::bail;
 use crate::binlog::UpdatedDatabases;
 use crate::binlog::{
-    Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent, RowsEvent,
+    Body as EventBody, Event, FormatDescription, GtidEvent, Header, IntVarKind, QueryEvent, RowsEvent,
 };
 use crate::error::{Code, Error, Result};
 use crate::position::Coordinates;
@@ -86,7 +88,7 @@ impl Assembler {
             limits,
             next: last.next(),
             resume,
-            format: Arc::new(Format(bytes::Bytes::new())),
+            format: Arc::new(Format(Bytes::new())),
             loose: Context::default(),
             filtered: 0,
         }
@@ -431,7 +433,7 @@ impl Assembler {
 
     /// A new binlog file, or a new stream. A server that starts anew after a crash drops what was open.
     fn new_format(&mut self, format: &FormatDescription) -> Option<Unit> {
-        let event = format.without_checksum();
+        let event = timeless(&format.without_checksum());
         if event != self.format.0 {
             self.format = Arc::new(Format(event));
         }
@@ -444,9 +446,21 @@ impl Assembler {
         }
         // Between files nothing is open, so the new file's beginning is as good a place as the old one's end.
         let unit = self.interrupt();
-        self.resume = Some(to);
-        unit
+        self.resume = Some(to.clone());
+        unit.or((!artificial).then_some(Unit::Place(to)))
     }
+}
+
+/// A format description without the times at which its file and its server began, so that those of one server are equal.
+fn timeless(event: &[u8]) -> Bytes {
+    let mut event = event.to_vec();
+    // The header's timestamp, and `created` after binlog version (2) and server version (50).
+    for at in [0, Header::LEN + 52] {
+        if let Some(field) = event.get_mut(at..at + 4) {
+            field.fill(0);
+        }
+    }
+    event.into()
 }
 
 /// Walks every row, so that a rows event that does not delimit is found before any of it is applied.
