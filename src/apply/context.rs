@@ -40,7 +40,7 @@ impl SessionContext {
     pub fn enter(&mut self, statement: &StatementChange, sql: &mut Vec<u8>) -> usize {
         let mut statements = usize::from(self.use_database(statement, sql));
         let mut changed = Vec::new();
-        for (name, value) in wanted(statement) {
+        for (name, value) in wanted(statement).into_iter().chain(self.to_reset(statement)) {
             match self.variables.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, known)) if *known == value => continue,
                 Some((_, known)) => known.clone_from(&value),
@@ -56,6 +56,17 @@ impl SessionContext {
             statements += 1;
         }
         statements
+    }
+
+    /// Variables that not every server knows are said only where they are on, so they must be turned off again.
+    fn to_reset(&self, statement: &StatementChange) -> Vec<(&'static str, String)> {
+        let status = &statement.query.status;
+        let off = [
+            ("enable_cascade_triggers", status.enable_cascade_triggers != Some(true)),
+            ("default_table_encryption", status.default_table_encryption != Some(1)),
+        ];
+        let on = |name: &str| self.variables.iter().any(|(known, value)| *known == name && value == "1");
+        off.iter().filter(|(name, off)| *off && on(name)).map(|(name, _)| (*name, "0".to_owned())).collect()
     }
 
     /// Adds `USE`, if the statement has another default database than the session. Returns whether it did.
