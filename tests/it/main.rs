@@ -11,6 +11,7 @@
 mod support;
 
 mod basics;
+mod lag;
 mod mirrors;
 mod network;
 mod servers;

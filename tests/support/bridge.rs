@@ -68,7 +68,10 @@ impl BridgeOptions {
                 self.set(&format!("{end}.ssl_mode"), "\"verify-ca\"");
                 self.set(&format!("{end}.ssl_ca"), &format!("{:?}", server.ca_path().display().to_string()))
             }
-            None => self.set(&format!("{end}.ssl_mode"), "\"preferred\""),
+            None => {
+                self.keys.remove(&format!("{end}.ssl_ca"));
+                self.set(&format!("{end}.ssl_mode"), "\"preferred\"")
+            }
         }
     }
 
