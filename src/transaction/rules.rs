@@ -100,6 +100,9 @@ pub struct Rules {
     pub rename_tables: HashMap<(String, String), (String, String)>,
     /// What becomes of the letters.
     pub case: NameCase,
+    /// [`NameCase::Lower`] if the source folds names (`lower_case_table_names` 1 or 2): statements hold them as they were
+    /// typed, row events and the rules folded.
+    pub source_case: NameCase,
     /// The schema of the progress tables, which is never replicated.
     pub own_schema: String,
 }
@@ -155,11 +158,32 @@ impl Rules {
         is_system_schema(schema) || schema.eq_ignore_ascii_case(&self.own_schema)
     }
 
-    fn schema_name<'a>(&'a self, schema: &'a str) -> &'a str {
+    /// Whether every table of a schema goes on under its own name.
+    pub(super) fn is_whole(&self, schema: &str) -> bool {
+        let touches = |pattern: &Pattern| pattern.could_match_schema(schema);
+        !self.is_own(schema)
+            && !self.exclude.iter().any(touches)
+            && !self.rename_schemas.contains_key(schema)
+            && !self.rename_tables.keys().any(|(from, _)| from == schema)
+            && (self.include.is_empty()
+                || self.include.iter().any(|pattern| pattern.whole_schema() && touches(pattern)))
+    }
+
+    /// A name of a statement as the source knows it.
+    pub(super) fn source_name(&self, name: &str) -> String {
+        match self.source_case {
+            NameCase::Keep => name.to_owned(),
+            NameCase::Lower => name.to_lowercase(),
+        }
+    }
+
+    /// The schema under its new name.
+    pub(super) fn schema_name<'a>(&'a self, schema: &'a str) -> &'a str {
         self.rename_schemas.get(schema).map_or(schema, String::as_str)
     }
 
-    fn fold(&self, name: &str) -> String {
+    /// As the target folds a name.
+    pub(super) fn fold(&self, name: &str) -> String {
         match self.case {
             NameCase::Keep => name.to_owned(),
             NameCase::Lower => name.to_lowercase(),
