@@ -1,3 +1,7 @@
-//! The binbridge program.
+//! The binbridge program: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    binbridge::cli::main()
+}

@@ -38,17 +38,7 @@ impl SessionContext {
     /// Adds the statements that bring the session into a statement's context to `sql`, each followed by `;`. Returns
     /// how many there are.
     pub fn enter(&mut self, statement: &StatementChange, sql: &mut Vec<u8>) -> usize {
-        let mut statements = 0;
-        let database = &statement.query.database;
-        if !database.is_empty() && self.database.as_deref() != Some(database) {
-            sql.extend_from_slice(b"USE ");
-            quote_bytes(database, sql);
-            sql.extend_from_slice(b";");
-            self.database = Some(database.to_vec());
-            // USE sets it to the schema's own.
-            self.variables.retain(|(name, _)| *name != "collation_database");
-            statements += 1;
-        }
+        let mut statements = usize::from(self.use_database(statement, sql));
         let mut changed = Vec::new();
         for (name, value) in wanted(statement) {
             match self.variables.iter_mut().find(|(known, _)| *known == name) {
@@ -66,6 +56,21 @@ impl SessionContext {
             statements += 1;
         }
         statements
+    }
+
+    /// Adds `USE`, if the statement has another default database than the session. Returns whether it did.
+    pub fn use_database(&mut self, statement: &StatementChange, sql: &mut Vec<u8>) -> bool {
+        let database = &statement.query.database;
+        if database.is_empty() || self.database.as_deref() == Some(database) {
+            return false;
+        }
+        sql.extend_from_slice(b"USE ");
+        quote_bytes(database, sql);
+        sql.extend_from_slice(b";");
+        self.database = Some(database.to_vec());
+        // USE sets it to the schema's own.
+        self.variables.retain(|(name, _)| *name != "collation_database");
+        true
     }
 }
 

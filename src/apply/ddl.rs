@@ -10,10 +10,11 @@ use crate::bail;
 use crate::binlog::UpdatedDatabases;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
+use crate::hex::hex;
 use crate::position::Coordinates;
 use crate::progress::{Seq, Tables};
 use crate::transaction::StatementChange;
-use crate::wire::{Connection, quote_text};
+use crate::wire::{Connection, Reply, classify, quote_text};
 
 use super::fingerprint::fingerprint;
 use super::{Ownership, Session, SessionContext};
@@ -73,7 +74,7 @@ impl DdlSession {
     pub async fn run_once(&mut self, seq: Seq, at: &Coordinates, statement: &StatementChange) -> Result<()> {
         failpoint::hit("ddl.after_drain");
         let sql = runnable(&statement.query.sql);
-        let digest: String = Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&Sha256::digest(sql));
         let schemas = schemas_of(statement);
         let intent = match self.intent().await? {
             Some(intent) if intent.seq == seq => {
@@ -95,14 +96,7 @@ impl DdlSession {
     }
 
     async fn execute(&mut self, statement: &StatementChange, sql: &[u8], gtid: Option<&str>) -> Result<()> {
-        let mut enter = Vec::new();
-        let replies = SessionContext::default().enter(statement, &mut enter);
-        if let Some(text) = enter.strip_suffix(b";") {
-            self.session.connection.send_query(&[text]).await?;
-            for _ in 0..replies {
-                expect(self.session.connection.read_reply().await?)?;
-            }
-        }
+        self.enter(statement).await?;
         if let Some(gtid) = gtid {
             self.session.connection.execute(&format!("SET gtid_next = '{gtid}'")).await?;
         }
@@ -116,6 +110,27 @@ impl DdlSession {
         }
         self.session.connection.execute("COMMIT").await?;
         result
+    }
+
+    /// Brings the session into the statement's context. The default database need not exist: `CREATE DATABASE a` is
+    /// logged with `a` as its own, and a replica does not look (sql/log_event.cc, `set_thd_db`).
+    async fn enter(&mut self, statement: &StatementChange) -> Result<()> {
+        let connection = &mut self.session.connection;
+        let mut enter = Vec::new();
+        let mut context = SessionContext::default();
+        if context.use_database(statement, &mut enter) {
+            connection.send_query(&[enter.strip_suffix(b";").unwrap_or(&enter)]).await?;
+            match connection.read_reply().await? {
+                Reply::Failed(server) if server.number == UNKNOWN_DATABASE => {}
+                reply => expect(reply)?,
+            }
+            enter.clear();
+        }
+        if context.enter(statement, &mut enter) > 0 {
+            connection.send_query(&[enter.strip_suffix(b";").unwrap_or(&enter)]).await?;
+            expect(connection.read_reply().await?)?;
+        }
+        Ok(())
     }
 
     /// Records what is about to run, if we are still the owner.
@@ -226,10 +241,13 @@ fn schemas_of(statement: &StatementChange) -> Vec<String> {
     schemas
 }
 
-fn expect(reply: crate::wire::Reply) -> Result<()> {
+/// `ER_BAD_DB_ERROR`.
+const UNKNOWN_DATABASE: u16 = 1049;
+
+fn expect(reply: Reply) -> Result<()> {
     match reply {
-        crate::wire::Reply::Failed(server) => {
-            let code = crate::wire::classify(&server);
+        Reply::Failed(server) => {
+            let code = classify(&server);
             Err(Error::new(
                 code,
                 format!("the target refused a statement: {} ({})", server.message, server.number),

@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
+use crate::hex::hex;
 use crate::wire::{Connection, quote_text};
 
 /// Everything of a schema that a DDL statement can change. InnoDB's own table id tells apart two tables of the same
@@ -17,9 +18,9 @@ const QUERIES: [&str; 11] = [
     "SELECT table_schema, table_name, constraint_name, constraint_type, enforced FROM information_schema.table_constraints WHERE table_schema IN (@) ORDER BY 1, 2, 3",
     "SELECT table_schema, table_name, partition_name, subpartition_name, partition_method, partition_expression, partition_description FROM information_schema.partitions WHERE table_schema IN (@) ORDER BY 1, 2, 3, 4",
     "SELECT table_schema, table_name, view_definition, definer, security_type FROM information_schema.views WHERE table_schema IN (@) ORDER BY 1, 2",
-    "SELECT routine_schema, routine_name, routine_type, created, last_altered, MD5(routine_definition) FROM information_schema.routines WHERE routine_schema IN (@) ORDER BY 1, 2, 3",
-    "SELECT trigger_schema, trigger_name, created, MD5(action_statement), action_order FROM information_schema.triggers WHERE trigger_schema IN (@) ORDER BY 1, 2",
-    "SELECT event_schema, event_name, created, last_altered, status, MD5(event_definition) FROM information_schema.events WHERE event_schema IN (@) ORDER BY 1, 2",
+    "SELECT routine_schema, routine_name, routine_type, created, last_altered, routine_definition FROM information_schema.routines WHERE routine_schema IN (@) ORDER BY 1, 2, 3",
+    "SELECT trigger_schema, trigger_name, created, action_statement, action_order FROM information_schema.triggers WHERE trigger_schema IN (@) ORDER BY 1, 2",
+    "SELECT event_schema, event_name, created, last_altered, status, event_definition FROM information_schema.events WHERE event_schema IN (@) ORDER BY 1, 2",
 ];
 
 /// InnoDB's ids by name; needs PROCESS.
@@ -46,5 +47,5 @@ pub(super) async fn fingerprint(connection: &mut Connection, schemas: &[String])
         }
         digest.update([0xFE]);
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&digest.finalize()))
 }

@@ -10,6 +10,8 @@ mod backoff;
 mod lifecycle;
 mod poller;
 mod reader;
+mod seed;
 
 pub use backoff::Backoff;
 pub use lifecycle::{Bridge, Plan};
+pub use seed::{Checked, ask_replica, check, decide_ddl, store};

@@ -55,7 +55,7 @@ const BYTES: &[f64] = &[
 
 macro_rules! metrics {
     ($( $id:ident = $name:literal, $kind:expr, [$($label:literal),*], $help:literal; )*) => {
-        $( #[doc = $help] pub const $id: Metric = Metric { name: $name, kind: $kind, labels: &[$($label),*], help: $help }; )*
+        $( #[doc = $help] #[allow(clippy::doc_markdown, reason = "help texts are for people")] pub const $id: Metric = Metric { name: $name, kind: $kind, labels: &[$($label),*], help: $help }; )*
         /// Every metric, in the order of the documentation.
         pub const ALL: &[Metric] = &[$($id),*];
     };

@@ -4,6 +4,7 @@
 //! and of the clock, so that it grows while nothing happens.
 
 mod admin;
+pub mod assets;
 mod backlog;
 mod event;
 mod history;

@@ -63,6 +63,7 @@ pub struct State {
 }
 
 /// The latches of `/readyz`.
+#[expect(clippy::struct_excessive_bools, reason = "latches that are set independently, named in the JSON")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// All of the others.

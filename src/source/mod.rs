@@ -2,8 +2,10 @@
 
 mod identity;
 mod offset;
+mod probe;
 mod session;
 
 pub use identity::Identity;
 pub use offset::Offset;
+pub use probe::probe;
 pub use session::{Located, Registration, ServerId, Stream, stable_server_id};

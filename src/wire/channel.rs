@@ -36,8 +36,11 @@ pub(super) struct Channel {
     write_timeout: Duration,
     /// How long the bytes now awaited have been awaited, over all calls that were given up.
     waited: Duration,
-    /// A send was given up or a packet was not understood: what follows has no meaning.
+    /// The connection ended, or a packet was not understood: what follows has no meaning.
     broken: bool,
+    /// A send failed or was given up half way. What the server said before is still worth reading: answers to earlier
+    /// packets, and its reason for closing (1153, packet too large).
+    mute: bool,
     /// Until then trouble with TLS is a matter of configuration, afterwards of the network.
     established: bool,
 }
@@ -52,6 +55,7 @@ impl Channel {
             write_timeout,
             waited: Duration::ZERO,
             broken: false,
+            mute: false,
             established: false,
         }
     }
@@ -79,8 +83,9 @@ impl Channel {
         self.inbox.set_max_packet(bytes);
     }
 
-    pub(super) fn is_broken(&self) -> bool {
-        self.broken
+    /// Whether both ways are open.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.broken && !self.mute
     }
 
     /// Nothing that follows on this connection can be understood.
@@ -90,7 +95,9 @@ impl Channel {
 
     /// The next whole payload, and the sequence number of its last piece. Safe to be given up and called again.
     pub(super) async fn packet(&mut self) -> Result<(u8, Bytes)> {
-        self.check_usable()?;
+        if self.broken {
+            bail!(ConnectionLost, "the connection is of no further use");
+        }
         loop {
             match self.inbox.next() {
                 Ok(Some(packet)) => return Ok(packet),
@@ -128,7 +135,10 @@ impl Channel {
                 self.inbox.received(count);
                 Ok(())
             }
-            Ok(Err(error)) => Err(self.lost("receiving", &error)),
+            Ok(Err(error)) => {
+                self.broken = true;
+                Err(self.lost("receiving", &error))
+            }
             Err(_) => {
                 let limit = self.read_timeout.unwrap_or_default();
                 bail!(ConnectionLost, "server sent nothing for {} ms", limit.as_millis())
@@ -137,10 +147,12 @@ impl Channel {
     }
 
     /// Sends one payload, `parts` one after the other; says which sequence number is next. If the returned future is
-    /// dropped before it is done, the connection is of no further use.
+    /// dropped before it is done, nothing more can be sent.
     pub(super) async fn send(&mut self, parts: &[&[u8]], sequence: u8) -> Result<u8> {
-        self.check_usable()?;
-        self.broken = true;
+        if !self.is_usable() {
+            bail!(ConnectionLost, "nothing more can be sent on this connection");
+        }
+        self.mute = true;
         let pieces = Pieces::cut(parts, sequence);
         let total: usize = pieces.slices().map(<[u8]>::len).sum();
         let outcome = if total <= COPY_UP_TO {
@@ -155,7 +167,7 @@ impl Channel {
             self.write(&mut slices).await
         };
         outcome.map_err(|error| self.lost("sending", &error))?;
-        self.broken = false;
+        self.mute = false;
         self.waited = Duration::ZERO;
         Ok(pieces.next_sequence)
     }
@@ -175,28 +187,18 @@ impl Channel {
 
     /// Closes the sending side; the server may be gone already.
     pub(super) async fn shutdown(&mut self) {
-        self.broken = true;
+        self.mute = true;
         let _ = timeout(self.write_timeout, self.stream.shutdown()).await;
     }
 
-    fn check_usable(&self) -> Result<()> {
-        if self.broken {
-            bail!(ConnectionLost, "the connection is of no further use");
-        }
-        Ok(())
-    }
-
-    fn lost(&mut self, doing: &str, error: &io::Error) -> Error {
-        self.broken = true;
-        let code = match tls_trouble(error) {
-            true if !self.established => Code::Tls,
-            _ => Code::ConnectionLost,
-        };
-        let limit = self.write_timeout.as_millis();
+    fn lost(&self, doing: &str, error: &io::Error) -> Error {
+        let code = if tls_trouble(error) && !self.established { Code::Tls } else { Code::ConnectionLost };
         match error.kind() {
             io::ErrorKind::TimedOut if doing == "sending" => {
-                Error::new(code, format!("server took nothing for {limit} ms"))
+                Error::new(code, format!("server took nothing for {} ms", self.write_timeout.as_millis()))
             }
+            // TLS calls it so if the server does not take leave, and no server does.
+            io::ErrorKind::UnexpectedEof => Error::new(code, "server closed the connection"),
             _ => Error::new(code, format!("connection lost while {doing}: {error}")),
         }
     }
@@ -204,7 +206,7 @@ impl Channel {
 
 /// Whether an error comes from TLS itself (a certificate, an alert) and not from the socket below it.
 pub(super) fn tls_trouble(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
 }
 
 /// Adds the time it lives to the time waited, also when the wait is given up.

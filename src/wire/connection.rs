@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use crate::bail;
 use crate::error::Result;
@@ -15,6 +16,9 @@ use super::login::{LoggedIn, log_in};
 use super::reply::{Answer, Done, MORE_RESULTS, Reply};
 use super::rows::Rows;
 use super::server::Server;
+
+/// How long a server that has closed is listened to for its reason.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 const COM_QUIT: u8 = 0x01;
 const COM_QUERY: u8 = 0x03;
@@ -104,7 +108,9 @@ impl Connection {
     }
 
     /// Sends one text of statements, `parts` one after the other, and does not wait for the answers. Long parts are
-    /// written from where they are. A send that is given up makes the connection unusable.
+    /// written from where they are. After a send that failed or was given up nothing more can be sent, but what the server
+    /// said can still be read: the answers to earlier texts, and an error in place of an answer to this one if the server
+    /// had a reason to close (1153: the text exceeds `max_allowed_packet`).
     pub async fn send_query(&mut self, parts: &[&[u8]]) -> Result<()> {
         let mut payload: Vec<&[u8]> = Vec::with_capacity(parts.len() + 1);
         payload.push(&[COM_QUERY]);
@@ -135,7 +141,12 @@ impl Connection {
     /// One statement and all of its results; the first is the answer, unless a later one failed.
     async fn ask(&mut self, sql: &str) -> Result<Reply> {
         self.begin()?;
-        self.send_query(&[sql.as_bytes()]).await?;
+        if let Err(error) = self.send_query(&[sql.as_bytes()]).await {
+            return match timeout(LAST_WORDS, self.read_reply()).await {
+                Ok(Ok(reply @ Reply::Failed(_))) => Ok(reply),
+                _ => Err(error),
+            };
+        }
         let (mut first, mut status) = self.read_answer().await?;
         while status & MORE_RESULTS != 0 {
             let (next, next_status) = self.read_answer().await?;
@@ -173,6 +184,10 @@ impl Connection {
 
     /// Whether the connection can still be used: nothing was cut off or misunderstood on it.
     pub fn is_usable(&self) -> bool {
-        !self.channel.is_broken()
+        self.channel.is_usable()
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

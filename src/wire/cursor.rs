@@ -53,7 +53,7 @@ impl Cursor {
     }
 
     /// A length-encoded integer; `None` is the NULL of text rows (0xFB).
-    /// MySQL internals manual, "Protocol::LengthEncodedInteger".
+    /// MySQL internals manual, "`Protocol::LengthEncodedInteger`".
     pub(super) fn lenenc(&mut self) -> Result<Option<u64>> {
         Ok(match self.u8()? {
             small @ 0..=0xFA => Some(u64::from(small)),

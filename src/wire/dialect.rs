@@ -19,37 +19,37 @@ struct Wording {
     new: &'static str,
 }
 
-/// MySQL 8.4 manual 15.7.7.1 "SHOW BINARY LOG STATUS Statement"; 8.2.0 release notes: new in 8.2.0.
+/// MySQL 8.4 manual, "SHOW BINARY LOG STATUS Statement"; 8.2.0 release notes: new in 8.2.0.
 const BINARY_LOG_STATUS: Wording =
     Wording { since: (8, 2, 0), old: "SHOW MASTER STATUS", new: "SHOW BINARY LOG STATUS" };
-/// MySQL 8.0 manual 13.7.7.35 "SHOW REPLICA STATUS Statement": from 8.0.22.
+/// MySQL 8.0 manual, "SHOW REPLICA STATUS Statement": from 8.0.22.
 const REPLICA_STATUS: Wording =
     Wording { since: (8, 0, 22), old: "SHOW SLAVE STATUS", new: "SHOW REPLICA STATUS" };
-/// MySQL 8.0 manual 13.7.7.33 "SHOW REPLICAS Statement": from 8.0.22.
+/// MySQL 8.0 manual, "SHOW REPLICAS Statement": from 8.0.22.
 const REPLICAS: Wording = Wording { since: (8, 0, 22), old: "SHOW SLAVE HOSTS", new: "SHOW REPLICAS" };
-/// MySQL 8.0 manual 13.4.2.6 "START REPLICA Statement": from 8.0.22.
+/// MySQL 8.0 manual, "START REPLICA Statement": from 8.0.22.
 const START_REPLICA: Wording = Wording { since: (8, 0, 22), old: "START SLAVE", new: "START REPLICA" };
-/// MySQL 8.0 manual 13.4.2.8 "STOP REPLICA Statement": from 8.0.22.
+/// MySQL 8.0 manual, "STOP REPLICA Statement": from 8.0.22.
 const STOP_REPLICA: Wording = Wording { since: (8, 0, 22), old: "STOP SLAVE", new: "STOP REPLICA" };
-/// MySQL 8.0 manual 13.4.2.4 "RESET REPLICA Statement": from 8.0.22.
+/// MySQL 8.0 manual, "RESET REPLICA Statement": from 8.0.22.
 const RESET_REPLICA: Wording = Wording { since: (8, 0, 22), old: "RESET SLAVE", new: "RESET REPLICA" };
-/// MySQL 8.0 manual 13.4.2.3 "CHANGE REPLICATION SOURCE TO Statement": from 8.0.23.
+/// MySQL 8.0 manual, "CHANGE REPLICATION SOURCE TO Statement": from 8.0.23.
 const CHANGE_SOURCE: Wording =
     Wording { since: (8, 0, 23), old: "CHANGE MASTER TO", new: "CHANGE REPLICATION SOURCE TO" };
 /// The same page: the options change their first word together with the statement.
 const SOURCE_OPTION: Wording = Wording { since: (8, 0, 23), old: "MASTER", new: "SOURCE" };
-/// MySQL 8.0 manual 5.1.8 "Server System Variables", `pseudo_replica_mode`: from 8.0.26.
+/// MySQL 8.0 manual, "Server System Variables", `pseudo_replica_mode`: from 8.0.26.
 const PSEUDO_REPLICA_MODE: Wording =
     Wording { since: (8, 0, 26), old: "pseudo_slave_mode", new: "pseudo_replica_mode" };
-/// MySQL 8.0 manual 17.1.6.4 "Binary Logging Options and Variables", `log_replica_updates`: from 8.0.26.
+/// MySQL 8.0 manual, "Binary Logging Options and Variables", `log_replica_updates`: from 8.0.26.
 const LOG_REPLICA_UPDATES: Wording =
     Wording { since: (8, 0, 26), old: "log_slave_updates", new: "log_replica_updates" };
 
-/// MySQL 8.4 manual 15.7.7.2 "SHOW BINARY LOGS Statement": the same words from 4.1 on.
+/// MySQL 8.4 manual, "SHOW BINARY LOGS Statement": the same words from 4.1 on.
 const BINARY_LOGS: &str = "SHOW BINARY LOGS";
 
 /// What a replica tells its source in user variables. Servers from 8.0.26 on look for the first name and then for the
-/// second, older ones only for the second (`sql/rpl_binlog_sender.cc`, `get_user_var_from_alternatives`); to set both
+/// second, older ones only for the second (`sql/rpl_source.cc`, `get_user_var_from_alternatives`); to set both
 /// is what works everywhere.
 const CHECKSUM: [&str; 2] = ["@source_binlog_checksum", "@master_binlog_checksum"];
 const HEARTBEAT: [&str; 2] = ["@source_heartbeat_period", "@master_heartbeat_period"];

@@ -183,33 +183,33 @@ enum Slice<'a> {
 impl<'a> Pieces<'a> {
     /// Cuts the payload, which is `parts` one after the other.
     pub(super) fn cut(parts: &[&'a [u8]], first_sequence: u8) -> Self {
-        let mut left: usize = parts.iter().map(|part| part.len()).sum();
-        let mut parts = parts.iter().copied();
-        let mut part: &[u8] = &[];
-        let mut slices = Vec::with_capacity(parts.len() + 2);
-        let mut sequence = first_sequence;
-        loop {
-            let len = left.min(FULL_PIECE);
-            let [low, middle, high, ..] = len.to_le_bytes();
-            slices.push(Slice::Header([low, middle, high, sequence]));
-            sequence = sequence.wrapping_add(1);
-            let mut missing = len;
-            while missing > 0 {
-                if part.is_empty() {
-                    let Some(next) = parts.next() else { break };
-                    part = next;
-                    continue;
-                }
-                let (head, tail) = part.split_at(missing.min(part.len()));
-                slices.push(Slice::Part(head));
+        let total: usize = parts.iter().map(|part| part.len()).sum();
+        let mut pieces = Self { slices: Vec::with_capacity(parts.len() + 2), next_sequence: first_sequence };
+        let mut piece_left = pieces.open(total);
+        let mut left = total;
+        for mut part in parts.iter().copied() {
+            while !part.is_empty() {
+                let (head, tail) = part.split_at(piece_left.min(part.len()));
+                pieces.slices.push(Slice::Part(head));
                 part = tail;
-                missing -= head.len();
-            }
-            left -= len;
-            if len < FULL_PIECE {
-                return Self { slices, next_sequence: sequence };
+                left -= head.len();
+                piece_left -= head.len();
+                // Only a full piece ends here before the payload does; after it another one must follow, be it empty.
+                if piece_left == 0 && (left > 0 || total.is_multiple_of(FULL_PIECE)) {
+                    piece_left = pieces.open(left);
+                }
             }
         }
+        pieces
+    }
+
+    /// Begins the piece that carries the next of `left` bytes; says how many it takes.
+    fn open(&mut self, left: usize) -> usize {
+        let len = left.min(FULL_PIECE);
+        let [low, middle, high, ..] = len.to_le_bytes();
+        self.slices.push(Slice::Header([low, middle, high, self.next_sequence]));
+        self.next_sequence = self.next_sequence.wrapping_add(1);
+        len
     }
 
     /// Headers and parts in the order of the wire.
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn packets_are_found_however_the_bytes_arrive() {
-        let stream = [wire(b"one"), wire(b""), wire(&[7; 300_000]), wire(b"four")].concat();
+        let stream = [wire(b"one"), wire(b""), wire(&vec![7; 300_000]), wire(b"four")].concat();
         for at_once in [1, 3, 4, 5, 65_536, usize::MAX] {
             let payloads = pour(&mut Inbox::new(MAX), &stream, at_once);
             let lengths: Vec<_> = payloads.iter().map(Bytes::len).collect();
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn pieces_are_cut_and_joined_at_sixteen_mebibytes() {
         for len in [FULL_PIECE - 1, FULL_PIECE, FULL_PIECE + 1, 2 * FULL_PIECE, 2 * FULL_PIECE + 5] {
-            let payload: Vec<u8> = (0..len).map(|index| (index % 251) as u8).collect();
+            let payload: Vec<u8> = (0..251).cycle().take(len).collect();
             let stream = [wire(&payload), wire(b"after")].concat();
             let pieces = len / FULL_PIECE + 1;
             assert_eq!(stream.len(), len + pieces * HEADER + HEADER + 5);

@@ -185,3 +185,7 @@ fn switch_request(packet: Bytes) -> Result<(String, Bytes)> {
     let plugin = String::from_utf8_lossy(&cursor.until_nul()?).into_owned();
     Ok((plugin, cursor.rest()))
 }
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;

@@ -16,7 +16,8 @@ pub enum Running {
     Connecting,
 }
 
-/// One channel of `SHOW REPLICA STATUS` (MySQL 8.4 manual 15.7.7.36; 5.7 manual 13.7.5.34 for the old names).
+/// One channel of `SHOW REPLICA STATUS` (MySQL 8.4 manual, "SHOW REPLICA STATUS Statement"; 5.7 manual,
+/// "SHOW SLAVE STATUS Statement", for the old names).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaStatus {
     /// Where the source is.

@@ -73,3 +73,7 @@ pub(super) fn describe(stream: &TlsStream<TcpStream>) -> String {
     let suite = suite.and_then(|suite| suite.as_str()).unwrap_or("unknown cipher");
     format!("{version} {suite}")
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

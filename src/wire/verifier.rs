@@ -171,11 +171,11 @@ fn check_validity(cert: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error>
 fn check_name(cert: &CertificateDer<'_>, wanted: &ServerName<'_>) -> Result<(), Error> {
     let parsed = parse(cert)?;
     if matches!(parsed.subject_alternative_name(), Ok(None)) {
-        let common_names = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
-        return match common_names.into_iter().any(|name| names(name, wanted)) {
-            true => Ok(()),
-            false => Err(CertificateError::NotValidForName.into()),
-        };
+        let mut common_names = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+        if common_names.any(|name| names(name, wanted)) {
+            return Ok(());
+        }
+        return Err(CertificateError::NotValidForName.into());
     }
     verify_server_name(&ParsedCertificate::try_from(cert)?, wanted)
 }

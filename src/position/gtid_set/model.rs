@@ -77,6 +77,8 @@ fn members(set: &GtidSet) -> Model {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_set_holds_what_was_added_and_not_removed(steps in steps(), probe in gtid()) {
         let (set, model) = built(&steps);

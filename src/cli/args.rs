@@ -1,0 +1,141 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Replicates one MySQL server into another by speaking the replication protocol itself.
+///
+/// Exit codes: 0 done or drained; 64 usage; 65 data (position, event, row, schema); 69 a server is away, read-only or
+/// taken over; 70 a fault of binbridge; 74 a local address or file; 75 stopped before everything in flight was
+/// finished; 77 login or privilege; 78 configuration.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the bridge from its stored position until it is stopped.
+    Run(Settings),
+    /// Find, check and store the position to start from.
+    Position(PositionArgs),
+    /// Show what a running bridge does.
+    Status(StatusArgs),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print files that belong to binbridge.
+    #[command(subcommand)]
+    Generate(Generate),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Show what is in effect and where each value comes from; secrets are never shown.
+    Show(Settings),
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(super) enum Generate {
+    /// A Grafana dashboard.
+    Dashboard,
+    /// Prometheus alerts.
+    Alerts,
+    /// A configuration file with every key, its default and its meaning.
+    Config,
+    /// The error codes with their exit codes and remedies.
+    Errors,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct Settings {
+    /// The configuration file. The environment (BINBRIDGE_SOURCE__HOST=...) wins over it, --set over both.
+    #[arg(long, short, value_name = "FILE", env = "BINBRIDGE_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Set one key, such as --set source.host=db.example.com; never a secret.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[group(skip)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(super) struct PositionArgs {
+    #[command(flatten)]
+    pub(super) settings: Settings,
+    /// A file that holds the coordinates: saved SHOW REPLICA STATUS output, the head of a mysqldump, mydumper's
+    /// metadata, MySQL Shell's @.json; `-` reads standard input.
+    #[arg(value_name = "TEXT", conflicts_with_all = ["file", "gtid_set", "replica"])]
+    pub(super) text: Option<PathBuf>,
+    /// The binlog file on the source, together with --offset.
+    #[arg(long, value_name = "BINLOG", requires = "offset")]
+    pub(super) file: Option<String>,
+    /// The offset in that file.
+    #[arg(long, value_name = "BYTES", requires = "file")]
+    pub(super) offset: Option<u64>,
+    /// Start after these GTIDs.
+    #[arg(long, value_name = "SET", conflicts_with = "file")]
+    pub(super) gtid_set: Option<String>,
+    /// Ask this stopped read replica (HOST or HOST:PORT), with the source's account and TLS settings.
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["file", "gtid_set"])]
+    pub(super) replica: Option<String>,
+    /// The account on the replica, if it is not the source's.
+    #[arg(long, value_name = "USER", requires = "replica")]
+    pub(super) replica_user: Option<String>,
+    /// The file with that account's password.
+    #[arg(long, value_name = "FILE", requires = "replica_user")]
+    pub(super) replica_password_file: Option<PathBuf>,
+    /// Take the replica's own binlog coordinates: the bridge will stream from the replica itself.
+    #[arg(long, requires = "replica")]
+    pub(super) own_binlog: bool,
+    /// Which coordinates of a text that holds several.
+    #[arg(long, value_enum)]
+    pub(super) whose: Option<WhoseArg>,
+    /// The replication channel, where the text holds several.
+    #[arg(long, value_name = "NAME")]
+    pub(super) channel: Option<String>,
+    /// Prefer the GTID set over file and offset, where both are known.
+    #[arg(long)]
+    pub(super) by_gtid: bool,
+    /// Check, but store nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Forget a position stored before. Only after the target was restored anew.
+    #[arg(long)]
+    pub(super) replace: bool,
+    /// After BB4009: say whether the DDL statement of the recorded intent ran.
+    #[arg(long, value_enum, conflicts_with_all = ["text", "file", "gtid_set", "replica"])]
+    pub(super) ddl: Option<DdlArg>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum WhoseArg {
+    /// Those of the source of the replica that was asked or dumped.
+    Source,
+    /// Those of the server itself.
+    Itself,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DdlArg {
+    /// It ran.
+    Done,
+    /// It did not.
+    Undone,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub(super) settings: Settings,
+    /// The admin address, if it is not the configuration's.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) admin: Option<String>,
+    /// The whole status as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}

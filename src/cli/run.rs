@@ -1,0 +1,178 @@
+//! `binbridge run`: bootstrap, the bridge, signals, and a bounded drain.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::apply::BatchLimits;
+use crate::bridge::{Bridge, Plan};
+use crate::config::{Config, Names, Rename};
+use crate::error::{Code, Error, Result};
+use crate::observe::{self, Lifecycle, Observer};
+use crate::progress::Mark;
+use crate::transaction::Rules;
+
+use super::args::Settings;
+use super::exit;
+
+/// How the bridge ended.
+enum End {
+    /// Drained; everything handed on is durable.
+    Drained(Mark),
+    /// Time ran out, or a second signal came.
+    Forced(&'static str),
+}
+
+pub(super) fn run(settings: &Settings) -> ExitCode {
+    match bootstrap(settings) {
+        Ok(code) => code,
+        Err(error) => exit::failed(&error),
+    }
+}
+
+/// Everything that can fail before there is a runtime.
+fn bootstrap(settings: &Settings) -> Result<ExitCode> {
+    let config = settings.load()?.config;
+    observe::log::init(config.log.format, &config.log.level)?;
+    let observer = Observer::new(&config.bridge.name);
+    let options = observe::Options { listen: config.admin.listen, line: observe::line_interval() };
+    let admin = observe::serve(Arc::clone(&observer), options)?;
+    if let Some(address) = admin.address() {
+        info!(%address, "admin server: / /status /metrics /livez /readyz");
+    }
+    let plan = plan(&config)?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        bridge = %plan.name,
+        source = %format!("{}:{}", plan.source.host, plan.source.port),
+        target = %format!("{}:{}", plan.target.host, plan.target.port),
+        "binbridge starts"
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Error::new(Code::LocalIo, format!("cannot start the runtime: {error}")))?;
+    let result = runtime.block_on(supervise(plan, &observer, config.shutdown.grace));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(conclude(result, &observer))
+}
+
+fn conclude(result: Result<End>, observer: &Observer) -> ExitCode {
+    match result {
+        Ok(End::Drained(mark)) => {
+            let position = mark.at.map_or_else(|| "the start".to_owned(), |at| at.to_string());
+            observer.lifecycle(Lifecycle::Stopped, "drained");
+            info!(seq = mark.seq.0, %position, "stopped; the target is durable up to here");
+            ExitCode::SUCCESS
+        }
+        Ok(End::Forced(why)) => {
+            warn!(
+                why,
+                "stopped before everything in flight was finished; the next start goes on from the last commit"
+            );
+            ExitCode::from(exit::EX_TEMPFAIL)
+        }
+        Err(failure) => {
+            observer.lifecycle(Lifecycle::Failed, &failure.to_string());
+            error!(code = %failure.code(), remedy = failure.code().remedy(), "{failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+async fn supervise(plan: Plan, observer: &Arc<Observer>, grace: Duration) -> Result<End> {
+    let stop = CancellationToken::new();
+    let mut bridge = std::pin::pin!(Bridge::new(plan, Arc::clone(observer), stop.clone()).run());
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    tokio::select! {
+        biased;
+        ended = &mut bridge => return ended.map(End::Drained),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!(grace_s = grace.as_secs(), "stopping: finishing what is in flight; a second signal stops at once");
+    observer.lifecycle(Lifecycle::Draining, "asked to stop");
+    stop.cancel();
+    tokio::select! {
+        biased;
+        ended = &mut bridge => ended.map(End::Drained),
+        _ = terminate.recv() => Ok(End::Forced("a second signal")),
+        _ = interrupt.recv() => Ok(End::Forced("a second signal")),
+        () = tokio::time::sleep(grace) => Ok(End::Forced("the time for stopping (shutdown.grace) is over")),
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
+    signal(kind).map_err(|error| Error::new(Code::LocalIo, format!("cannot listen for signals: {error}")))
+}
+
+/// What the stages need to know of the configuration.
+pub(super) fn plan(config: &Config) -> Result<Plan> {
+    let (fold_names, rules) = rules(config)?;
+    Ok(Plan {
+        name: config.bridge.name.clone(),
+        schema: config.bridge.schema.clone(),
+        source: config.source.endpoint.clone(),
+        target: config.target.endpoint.clone(),
+        server_id: config.source.server_id,
+        accept_uuid: config.source.accept_uuid.map(|uuid| uuid.to_string()),
+        report_host: config
+            .source
+            .report_host
+            .clone()
+            .unwrap_or_else(|| format!("binbridge-{}", config.bridge.name)),
+        heartbeat: config.source.heartbeat,
+        rules,
+        fold_names,
+        limits: BatchLimits {
+            transactions: usize::try_from(config.apply.batch_transactions).unwrap_or(usize::MAX),
+            bytes: config.apply.batch_bytes,
+            time: config.apply.batch_time,
+        },
+        depth: usize::from(config.apply.depth),
+        memory: config.apply.memory,
+        large_transaction: config.apply.large_transaction,
+    })
+}
+
+fn rules(config: &Config) -> Result<(Option<bool>, Rules)> {
+    let filter = &config.filter;
+    let patterns = |patterns: &[crate::config::Pattern]| -> Result<Vec<crate::transaction::Pattern>> {
+        patterns
+            .iter()
+            .map(|pattern| format!("{}.{}", pattern.schema, pattern.table.as_deref().unwrap_or("*")).parse())
+            .collect()
+    };
+    let mut rename_schemas = HashMap::new();
+    let mut rename_tables = HashMap::new();
+    for Rename { from, to } in &filter.rename {
+        match (&from.table, &to.table) {
+            (Some(table), Some(to_table)) => {
+                rename_tables
+                    .insert((from.schema.clone(), table.clone()), (to.schema.clone(), to_table.clone()));
+            }
+            _ => {
+                rename_schemas.insert(from.schema.clone(), to.schema.clone());
+            }
+        }
+    }
+    let fold_names = match filter.names {
+        Names::Auto => None,
+        Names::Keep => Some(false),
+        Names::Lower => Some(true),
+    };
+    let rules = Rules {
+        include: patterns(&filter.include)?,
+        exclude: patterns(&filter.exclude)?,
+        rename_schemas,
+        rename_tables,
+        own_schema: config.bridge.schema.clone(),
+        ..Rules::default()
+    };
+    Ok((fold_names, rules))
+}

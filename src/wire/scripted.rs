@@ -1,1 +1,0 @@
-//! A server that follows a script, for tests.
