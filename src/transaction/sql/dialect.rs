@@ -7,6 +7,7 @@ use sqlparser::tokenizer::Token as Parsed;
 
 use super::lexer::{Kind, Token};
 use super::tokens::Tokens;
+use super::words::{GRAMMAR, MODIFIERS, SILENT, SPECIAL_FUNCTIONS, SPECIAL_WORDS, UNITS};
 
 /// A token for the parser.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,162 +30,6 @@ impl Piece {
         }
     }
 }
-
-/// Words that the parser must see as what they are. All but a few are reserved in MySQL, so no name looks like them.
-const GRAMMAR: [&str; 67] = [
-    "SELECT",
-    "FROM",
-    "WHERE",
-    "AND",
-    "OR",
-    "NOT",
-    "IN",
-    "IS",
-    "NULL",
-    "LIKE",
-    "BETWEEN",
-    "EXISTS",
-    "CASE",
-    "WHEN",
-    "THEN",
-    "ELSE",
-    "AS",
-    "ON",
-    "USING",
-    "JOIN",
-    "INNER",
-    "LEFT",
-    "RIGHT",
-    "OUTER",
-    "CROSS",
-    "NATURAL",
-    "STRAIGHT_JOIN",
-    "INSERT",
-    "INTO",
-    "VALUES",
-    "SET",
-    "UPDATE",
-    "DELETE",
-    "REPLACE",
-    "DUPLICATE",
-    "KEY",
-    "ORDER",
-    "BY",
-    "GROUP",
-    "HAVING",
-    "LIMIT",
-    "OFFSET",
-    "ASC",
-    "DESC",
-    "UNION",
-    "ALL",
-    "DISTINCT",
-    "EXCEPT",
-    "INTERSECT",
-    "WITH",
-    "RECURSIVE",
-    "INTERVAL",
-    "DIV",
-    "MOD",
-    "XOR",
-    "REGEXP",
-    "RLIKE",
-    "TRUE",
-    "FALSE",
-    "OVER",
-    "PARTITION",
-    "WINDOW",
-    "ROWS",
-    "RANGE",
-    "LATERAL",
-    "TABLE",
-    "ESCAPE",
-];
-
-/// Functions whose arguments have a grammar of their own.
-const SPECIAL_FUNCTIONS: [&str; 8] =
-    ["CAST", "CONVERT", "EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "POSITION", "MATCH"];
-
-/// Words of that grammar, and types.
-const SPECIAL_WORDS: [&str; 20] = [
-    "BOTH",
-    "LEADING",
-    "TRAILING",
-    "FOR",
-    "SIGNED",
-    "UNSIGNED",
-    "INTEGER",
-    "CHAR",
-    "BINARY",
-    "DECIMAL",
-    "DATE",
-    "DATETIME",
-    "TIME",
-    "YEAR",
-    "JSON",
-    "DOUBLE",
-    "FLOAT",
-    "AGAINST",
-    "CHARACTER",
-    "NCHAR",
-];
-
-const UNITS: [&str; 20] = [
-    "MICROSECOND",
-    "SECOND",
-    "MINUTE",
-    "HOUR",
-    "DAY",
-    "WEEK",
-    "MONTH",
-    "QUARTER",
-    "YEAR",
-    "SECOND_MICROSECOND",
-    "MINUTE_MICROSECOND",
-    "MINUTE_SECOND",
-    "HOUR_MICROSECOND",
-    "HOUR_SECOND",
-    "HOUR_MINUTE",
-    "DAY_MICROSECOND",
-    "DAY_SECOND",
-    "DAY_MINUTE",
-    "DAY_HOUR",
-    "YEAR_MONTH",
-];
-
-/// Words after a verb that change nothing about which tables it names.
-const MODIFIERS: [&str; 14] = [
-    "LOW_PRIORITY",
-    "HIGH_PRIORITY",
-    "DELAYED",
-    "QUICK",
-    "IGNORE",
-    "STRAIGHT_JOIN",
-    "DISTINCTROW",
-    "SQL_SMALL_RESULT",
-    "SQL_BIG_RESULT",
-    "SQL_BUFFER_RESULT",
-    "SQL_NO_CACHE",
-    "SQL_CACHE",
-    "SQL_CALC_FOUND_ROWS",
-    "ALL",
-];
-
-/// Runs of words that say nothing about tables, wherever they stand.
-const SILENT: [&[&str]; 12] = [
-    &["LOCK", "IN", "SHARE", "MODE"],
-    &["FOR", "UPDATE", "SKIP", "LOCKED"],
-    &["FOR", "SHARE", "SKIP", "LOCKED"],
-    &["FOR", "UPDATE", "NOWAIT"],
-    &["FOR", "SHARE", "NOWAIT"],
-    &["FOR", "UPDATE"],
-    &["FOR", "SHARE"],
-    &["IN", "BOOLEAN", "MODE"],
-    &["IN", "NATURAL", "LANGUAGE", "MODE"],
-    &["WITH", "QUERY", "EXPANSION"],
-    &["WITH", "ROLLUP"],
-    &["SOUNDS"],
-];
 
 /// Translates a range of tokens.
 pub(super) struct Dialect<'t, 'a> {
@@ -281,6 +126,14 @@ impl<'t, 'a> Dialect<'t, 'a> {
         if hint > 0 {
             return hint;
         }
+        // `= ANY (SELECT ...)`, `1 MEMBER OF (j)`.
+        let quantifier = tokens.is_any(at, &["ANY", "SOME", "ALL"])
+            && tokens.is_symbol(at + 1, b"(")
+            && at > 0
+            && tokens.get(at - 1).is_some_and(|before| before.kind == Kind::Symbol);
+        if quantifier || tokens.is_word(at, "MEMBER") && tokens.is_word(at + 1, "OF") {
+            return 1;
+        }
         usize::from(tokens.is_any(at, &MODIFIERS) && self.after_verb(at))
     }
 
@@ -362,6 +215,11 @@ impl<'t, 'a> Dialect<'t, 'a> {
                 return Piece::Keyword(upper);
             }
             "DUPLICATE" => self.on_duplicate = true,
+            "DIV" | "MOD" if !call || !self.wants_operand(at) => return Piece::Mark(Parsed::Plus),
+            "OF" if tokens.is_word(at.wrapping_sub(1), "MEMBER") => return Piece::Mark(Parsed::Eq),
+            "INTERVAL" if call && !tokens.is_any(tokens.after_group(at + 1), &UNITS) => {
+                return self.name(token);
+            }
             "DEFAULT" if !call => return Piece::Number,
             "VALUE" if call && self.depth == 0 && !self.on_duplicate => {
                 return Piece::Keyword("VALUES".to_owned());

@@ -49,7 +49,7 @@ impl Edits {
 
     /// The text with the replacements.
     pub(super) fn apply(mut self, text: Text<'_>) -> Result<Bytes, Broken> {
-        self.0.sort_by(|a, b| (a.start, a.end).cmp(&(b.start, b.end)));
+        self.0.sort_by_key(|edit| (edit.start, edit.end));
         self.0.dedup();
         let mut sql = Vec::with_capacity(text.sql.len() + 64);
         let mut at = 0;

@@ -82,10 +82,9 @@ impl<'a> Lexer<'a> {
             return if self.executable { Err(Broken("a comment does not end")) } else { Ok(None) };
         };
         let kind = match first {
-            b'\'' => self.quoted(first, self.backslash, Kind::Text)?,
-            b'"' if self.ansi_quotes => self.quoted(first, false, Kind::Quoted)?,
-            b'"' => self.quoted(first, self.backslash, Kind::Text)?,
             b'`' => self.quoted(first, false, Kind::Quoted)?,
+            b'"' if self.ansi_quotes => self.quoted(first, false, Kind::Quoted)?,
+            b'\'' | b'"' => self.quoted(first, self.backslash, Kind::Text)?,
             b'@' => self.variable()?,
             b'0'..=b'9' if self.before != Before::NameDot => self.number_or_word(),
             b'.' if !adjacent && self.peek(1).is_some_and(|byte| byte.is_ascii_digit()) => {
@@ -116,8 +115,7 @@ impl<'a> Lexer<'a> {
             let rest = self.rest();
             match rest {
                 [b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C | 0, ..] => self.at += 1,
-                [b'#', ..] => self.skip_line(),
-                [b'-', b'-'] => self.skip_line(),
+                [b'#', ..] | [b'-', b'-'] => self.skip_line(),
                 [b'-', b'-', next, ..] if next.is_ascii_whitespace() || next.is_ascii_control() => {
                     self.skip_line();
                 }

@@ -74,7 +74,7 @@ pub(super) fn find(tokens: &Tokens<'_>, change: Change, verb: Verb, at: usize) -
         }
         (Change::Maintenance, _) => mentions.take_list(&mut cursor)?,
         (Change::Trigger | Change::Routine | Change::Event, _) => {
-            program(cursor, change, verb, &mut mentions)?
+            program(cursor, change, verb, &mut mentions)?;
         }
         (Change::Schema, _) => {}
     }

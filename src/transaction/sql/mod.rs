@@ -20,6 +20,7 @@ mod tests;
 mod tokens;
 mod touched;
 mod verdict;
+mod words;
 
 use bytes::Bytes;
 
@@ -107,7 +108,7 @@ fn change_verdict(
     let rows = statement.change == Change::Rows;
     let named = statement.change == Change::Schema && statement.verb != Verb::Other;
     let kept = if rules.is_plain() {
-        touched.no_own() || harmless(rules, statement)
+        touched.no_own() || touched.is_unknown() && harmless(rules, statement)
     } else {
         rows && touched.only_plain()
     };

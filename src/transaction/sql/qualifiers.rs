@@ -19,7 +19,7 @@ pub(super) fn rename(
     let qualifiers = Qualifiers { judge, mentions, tables };
     for target in &mentions.targets {
         match target.schema {
-            Some(schema) => qualifiers.full(schema, target.name, edits)?,
+            Some(schema) => qualifiers.full(schema, target.name, edits),
             None => qualifiers.target(target.name, edits)?,
         }
     }
@@ -86,7 +86,10 @@ impl Qualifiers<'_, '_> {
                 Ok(())
             }
             2 => self.short(run.first, edits),
-            3 => self.full(run.first, run.first + 2, edits),
+            3 => {
+                self.full(run.first, run.first + 2, edits);
+                Ok(())
+            }
             parts => bail!(UnsafeStatement, "{} holds a name of {parts} parts", self.judge.statement.kind),
         }
     }
@@ -162,12 +165,12 @@ impl Qualifiers<'_, '_> {
     }
 
     /// `schema.table.column`.
-    fn full(&self, schema: usize, table: usize, edits: &mut Edits) -> Result<()> {
-        let Some((schema_name, table_name)) = self.name(schema).zip(self.name(table)) else { return Ok(()) };
+    fn full(&self, schema: usize, table: usize, edits: &mut Edits) {
+        let Some((schema_name, table_name)) = self.name(schema).zip(self.name(table)) else { return };
         let rules = self.judge.rules;
         let Route::Keep { schema: to_schema, table: to_table } = rules.route(&schema_name, &table_name)
         else {
-            return Ok(());
+            return;
         };
         for (at, name, to) in [(schema, schema_name, to_schema), (table, table_name, to_table)] {
             if let Some(token) = self.judge.tokens.get(at)
@@ -176,6 +179,5 @@ impl Qualifiers<'_, '_> {
                 edits.rename(token, &to);
             }
         }
-        Ok(())
     }
 }

@@ -218,9 +218,8 @@ impl<'t, 'a> Cursor<'t, 'a> {
     /// Takes an account: `'user'@'host'`, `user`, `CURRENT_USER()`.
     pub(super) fn account(&mut self) {
         self.at += 1;
-        if self.symbol(b"@") {
-            self.at += 1;
-        } else if self.tokens.get(self.at).is_some_and(|token| token.kind == Kind::Variable) {
+        let host = self.tokens.get(self.at).is_some_and(|token| token.kind == Kind::Variable);
+        if self.symbol(b"@") || host {
             self.at += 1;
         } else if self.tokens.is_symbol(self.at, b"(") {
             self.at = self.tokens.after_group(self.at);

@@ -31,6 +31,11 @@ impl<'r> Touched<'r> {
         !self.names.is_empty() && self.names.iter().all(|name| holds(name))
     }
 
+    /// The event does not say.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// Nothing but schemas of a server's own.
     pub(super) fn only_own(&self) -> bool {
         self.all(|name| self.rules.is_own(name))

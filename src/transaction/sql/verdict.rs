@@ -75,6 +75,7 @@ impl Judge<'_> {
                     && !self.tokens.is_name(cursor.at + 1));
         let (schema, place) =
             if unnamed { (self.default_schema()?, None) } else { (self.name(cursor.at)?, Some(cursor.at)) };
+        self.check_case(&schema, "")?;
         let renamed = self.rules.rename_tables.iter().any(|(from, to)| from.0 == schema || to.0 == schema);
         let to = match self.rules.route_schema(&schema) {
             Some(Route::Drop) => return Ok(Verdict::Drop(self.why_dropped(&schema))),
@@ -128,11 +129,24 @@ impl Judge<'_> {
 
     fn resolve(&self, table: Table) -> Result<Resolved> {
         let (schema, name) = (self.schema_of(table.place)?, self.name(table.place.name)?);
+        self.check_case(&schema, &name)?;
         let to = match self.rules.route(&schema, &name) {
             Route::Drop => None,
             Route::Keep { schema, table } => Some((schema, table)),
         };
         Ok(Resolved { table, schema, name, to })
+    }
+
+    fn check_case(&self, schema: &str, name: &str) -> Result<()> {
+        if self.rules.case_decides(schema, name) {
+            bail!(
+                UnsafeStatement,
+                "{} names `{schema}`.`{name}`, which differs from a name of a filter or rename in its letters' case \
+                 alone, and it is not known whether the source folds names",
+                self.statement.kind
+            );
+        }
+        Ok(())
     }
 
     fn why_dropped(&self, schema: &str) -> Dropped {
@@ -187,6 +201,7 @@ impl Judge<'_> {
     /// A stored program belongs to its schema as a whole, a trigger to its table.
     fn program(&self, place: Dotted, tables: &[Resolved], edits: &mut Edits) -> Result<Option<Dropped>> {
         let schema = self.schema_of(place)?;
+        self.check_case(&schema, "")?;
         let to = match tables.first().map(|table| table.to.as_ref()) {
             Some(Some((schema, _))) => schema.clone(),
             Some(None) => return Ok(Some(self.why_dropped(&schema))),

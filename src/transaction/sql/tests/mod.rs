@@ -7,7 +7,7 @@ mod renames;
 
 use bytes::Bytes;
 
-use super::super::{Dropped, Judgement, Pattern, Rules};
+use super::super::{Dropped, Judgement, NameCase, Pattern, Rules};
 use crate::binlog::{QueryEvent, StatusVars, UpdatedDatabases};
 use crate::error::Result;
 
@@ -73,7 +73,8 @@ fn judged(rules: &Rules, database: &str, sql: &str) -> String {
 
 #[track_caller]
 fn expect_kept(rules: &Rules, database: &str, sql: &str) {
-    assert_eq!(judged(rules, database, sql), sql);
+    let outcome = judged(rules, database, sql);
+    assert!(outcome == sql, "{sql:.200}\n{outcome:.300}");
 }
 
 #[track_caller]
@@ -84,5 +85,5 @@ fn expect_dropped(rules: &Rules, database: &str, sql: &str, why: Dropped) {
 #[track_caller]
 fn expect_refused(rules: &Rules, database: &str, sql: &str, words: &str) {
     let outcome = judged(rules, database, sql);
-    assert!(outcome.starts_with("refused: ") && outcome.contains(words), "{sql}\n{outcome}");
+    assert!(outcome.starts_with("refused: ") && outcome.contains(words), "{sql:.200}\n{outcome}");
 }

@@ -1,5 +1,7 @@
 //! What holds for any text.
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -105,7 +107,7 @@ proptest! {
 fn large_statements_are_read_in_little_memory() {
     let mut sql = String::from("INSERT INTO a VALUES ");
     for row in 0..300_000 {
-        sql.push_str(&format!("({row}, 'it''s', NULL, -1.5, x'00', _binary'\\0'),"));
+        let _ = write!(sql, "({row}, 'it''s', NULL, -1.5, x'00', _binary'\\0'),");
     }
     sql.push_str("(1, 2, 3, 4, 5, 6) ON DUPLICATE KEY UPDATE a.x = VALUES(x)");
     let judged = judged(&renamed(&[], &[("shop.a", "shop.b")]), "shop", &sql);
@@ -119,13 +121,14 @@ fn long_and_deep_expressions_do_not_overflow_a_small_stack() {
         let long =
             |count: usize| format!("UPDATE t SET a = 1 WHERE {} 1", "(a = b AND c = 2) OR ".repeat(count));
         expect_kept(&rules, "shop", &long(300));
-        expect_refused(&rules, "shop", &long(100_000), "too long or too deep");
+        expect_refused(&rules, "shop", &long(5_000), "too long or too deep");
+        expect_refused(&rules, "shop", &long(100_000), "too long");
         let cases = format!("UPDATE t SET a = CASE id {} END", "WHEN a = 1 THEN b + 1 ".repeat(5000));
         expect_kept(&rules, "shop", &cases);
         let groups = format!("UPDATE t SET a = {}b{}", "(".repeat(100_000), ")".repeat(100_000));
-        expect_refused(&rules, "shop", &groups, "too long or too deep");
+        expect_refused(&rules, "shop", &groups, "too long");
         let nots = format!("UPDATE t SET a = {} b", "NOT ".repeat(100_000));
-        expect_refused(&rules, "shop", &nots, "too long or too deep");
+        expect_refused(&rules, "shop", &nots, "too long");
         let subqueries = format!(
             "DELETE FROM t WHERE a IN {}1{}",
             "(SELECT a FROM t WHERE a IN (".repeat(200),

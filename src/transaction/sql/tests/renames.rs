@@ -233,7 +233,7 @@ fn a_name_that_the_text_cannot_hold_is_refused() {
 #[test]
 fn folding_alone_rewrites_nothing() {
     let mut rules = renamed(&[], &[("Shop.A", "Shop.B")]);
-    rules.case = super::super::super::NameCase::Lower;
+    rules.case = NameCase::Lower;
     expect(&rules, "Shop", "UPDATE Shop.Orders SET Orders.X = 1", "UPDATE Shop.Orders SET Orders.X = 1");
     expect(&rules, "Shop", "UPDATE A SET A.X = 1", "UPDATE `b` SET `b`.X = 1");
     assert_eq!(database_of(&rules, "Shop", "UPDATE Orders SET X = 1"), "Shop");
