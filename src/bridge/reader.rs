@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::observe::{End, Observer};
 use crate::position::{Coordinates, GtidSet, Start};
 use crate::source::{Located, Registration, Stream};
-use crate::transaction::{Assembler, Unit};
+use crate::transaction::{Assembler, NameCase, Unit};
 
 use super::Backoff;
 
@@ -49,6 +49,8 @@ impl Reader {
             let error = match Stream::open(&self.registration, &self.resume_at()).await {
                 Ok(stream) => {
                     self.require_same_source(&stream)?;
+                    let folds = stream.identity().folds_names;
+                    self.assembler.learn_source_case(if folds { NameCase::Lower } else { NameCase::Keep });
                     self.observer.connected(End::Source, true);
                     self.observer.clock_offset(Some(stream.identity().clock_ahead_us));
                     info!(source = %self.registration.endpoint.host, version = %stream.identity().version, "streaming from source");

@@ -16,7 +16,8 @@ use crate::source::Located;
 
 use super::statement::{self, Boundary, Judgement};
 use super::{
-    Body, Change, Clock, Context, Format, Piece, Routes, RowsChange, StatementChange, Transaction, Unit, Xid,
+    Body, Change, Clock, Context, Format, NameCase, Piece, Routes, RowsChange, StatementChange, Transaction,
+    Unit, Xid,
 };
 
 /// How much of a transaction is held.
@@ -92,6 +93,11 @@ impl Assembler {
             loose: Context::default(),
             filtered: 0,
         }
+    }
+
+    /// Whether the source tells names apart by their case.
+    pub fn learn_source_case(&mut self, case: NameCase) {
+        self.routes.learn_source_case(case);
     }
 
     /// The place after the last whole transaction: where a new stream must begin.
