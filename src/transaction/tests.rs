@@ -153,8 +153,8 @@ fn a_stream_that_breaks_off_gives_the_same_transaction_again_under_the_same_numb
     assert!(matches!(assembler.interrupt(), Some(Unit::Abandoned(abandoned)) if abandoned == seq));
     assert_eq!(assembler.next_seq(), seq);
     let resume = assembler.resume().map_or(0, |at| at.offset);
-    let again = events.into_iter().filter(|located| located.start >= resume);
-    let unit = again.filter_map(|located| assembler.push(located).unwrap()).next();
+    let mut again = events.into_iter().filter(|located| located.start >= resume);
+    let unit = again.find_map(|located| assembler.push(located).unwrap());
     assert!(matches!(unit, Some(Unit::Piece(piece)) if piece.seq == seq));
 }
 

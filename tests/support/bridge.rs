@@ -63,15 +63,12 @@ impl BridgeOptions {
             &format!("{end}.password_env"),
             &format!("\"BINBRIDGE_TEST_{}_PASSWORD\"", end.to_uppercase()),
         );
-        match tls {
-            Some(server) => {
-                self.set(&format!("{end}.ssl_mode"), "\"verify-ca\"");
-                self.set(&format!("{end}.ssl_ca"), &format!("{:?}", server.ca_path().display().to_string()))
-            }
-            None => {
-                self.keys.remove(&format!("{end}.ssl_ca"));
-                self.set(&format!("{end}.ssl_mode"), "\"preferred\"")
-            }
+        if let Some(server) = tls {
+            self.set(&format!("{end}.ssl_mode"), "\"verify-ca\"");
+            self.set(&format!("{end}.ssl_ca"), &format!("{:?}", server.ca_path().display().to_string()))
+        } else {
+            self.keys.remove(&format!("{end}.ssl_ca"));
+            self.set(&format!("{end}.ssl_mode"), "\"preferred\"")
         }
     }
 
