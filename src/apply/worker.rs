@@ -49,6 +49,9 @@ const MOST_SMALL: usize = 16;
 /// One more small batch in flight per this much of round-trip time.
 const SMALL_PER: Duration = Duration::from_millis(3);
 
+/// What progress row and commit add to a packet, with a long list of GTIDs.
+const RECORD_ROOM: usize = 64 << 10;
+
 /// One worker: the sessions it writes through, and what it knows.
 pub struct Worker {
     pub(super) pipeline: Pipeline,
@@ -122,6 +125,11 @@ impl Worker {
     /// Up to where everything is committed.
     pub fn durable(&self) -> &Mark {
         self.durable.low()
+    }
+
+    /// The most bytes of one text for the target.
+    pub fn max_packet(&self) -> usize {
+        self.pipeline.session.max_packet
     }
 
     /// Works until told to stop, the reader ends, or an error.
@@ -236,11 +244,18 @@ impl Worker {
         jobs.iter().take_while(same).count()
     }
 
-    /// Sends one guarded packet that carries the batch.
-    pub(super) async fn send_batch(&mut self, batch: Batch, extra: &[String]) -> Result<()> {
-        for job in &batch.jobs {
-            let tables = changes(&job.transaction.body).filter_map(Change::table);
-            self.schema.require(self.ddl.connection(), tables).await.map_err(|error| at(error, job))?;
+    /// Sends one guarded packet that carries the batch; several, each with a part of it, if one would be larger than the
+    /// target takes.
+    ///
+    /// # Errors
+    /// `BB4001`, `BB3205` for the first transaction that cannot be sent: those before it are committed then.
+    pub(super) async fn send_batch(&mut self, mut batch: Batch, extra: &[String]) -> Result<()> {
+        if let Some(error) = self.cut_misfit(&mut batch).await? {
+            if !batch.is_empty() {
+                Box::pin(self.send_batch(batch, extra)).await?;
+            }
+            self.settle_all().await?;
+            return Err(error);
         }
         if let Some(job) = batch.jobs.first() {
             self.show_format(&job.transaction.format.clone()).await?;
@@ -249,11 +264,47 @@ impl Worker {
         packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
         let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
         self.pipeline.session.encoder.changes(all, &mut packet);
+        let most = self.max_packet();
+        if packet.sql.len() + RECORD_ROOM.min(most / 8) > most {
+            return Box::pin(self.send_in_parts(batch, extra, packet.sql.len())).await;
+        }
         self.end_packet(&batch, extra, &mut packet)?;
         failpoint::hit("apply.before_send");
         self.pipeline.send(&packet, Load::Batch(batch)).await?;
         failpoint::hit("apply.after_send");
         Ok(())
+    }
+
+    /// Cuts a batch before the first transaction that does not fit the target's tables, and says why.
+    async fn cut_misfit(&mut self, batch: &mut Batch) -> Result<Option<Error>> {
+        for (index, job) in batch.jobs.iter().enumerate() {
+            let tables = changes(&job.transaction.body).filter_map(Change::table);
+            match self.schema.require(self.ddl.connection(), tables).await {
+                Ok(()) => {}
+                Err(error) if error.code() == Code::SchemaMismatch => {
+                    let error = at(error, job);
+                    batch.jobs.truncate(index);
+                    return Ok(Some(error));
+                }
+                Err(error) => return Err(at(error, job)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn send_in_parts(&mut self, mut batch: Batch, extra: &[String], size: usize) -> Result<()> {
+        // What was encoded is thrown away, with all that it says of the session's variables.
+        self.pipeline.session.encoder.context.forget();
+        if let [job] = batch.jobs.as_slice() {
+            let error = at(self.pipeline.session.too_large(size), job);
+            self.settle_all().await?;
+            return Err(error);
+        }
+        let mut second = Batch::default();
+        batch.jobs.split_off(batch.jobs.len() / 2).into_iter().for_each(|job| second.push(job));
+        batch.bytes -= second.bytes;
+        self.send_batch(batch, extra).await?;
+        self.send_batch(second, extra).await
     }
 
     /// Progress row and commit.
@@ -371,12 +422,7 @@ impl Worker {
                     Outcome::Failed(_, server) => {
                         self.pipeline.drain_failed().await?;
                         self.pipeline.session.roll_back().await?;
-                        let code = classify(&server);
-                        let what = format!(
-                            "a change of {}",
-                            if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") }
-                        );
-                        return Err(refused(code, server, &what).context(place));
+                        return Err(refused_change(server, &tables).context(place));
                     }
                     outcome => self.settle(outcome).await?,
                 }
@@ -385,9 +431,12 @@ impl Worker {
         Ok(())
     }
 
+    /// # Errors
+    /// `BB4008` or `BB4012`, if the progress row is not as this worker left it.
+    ///
     /// A guard may have failed: someone else has taken over, or someone edited the progress row. If the row is as we
     /// left it, what failed was a subquery of a statement event.
-    async fn check_fence(&mut self) -> Result<()> {
+    pub async fn check_fence(&mut self) -> Result<()> {
         let connection = &mut self.pipeline.session.connection;
         let rows =
             crate::progress::Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
@@ -434,6 +483,14 @@ impl Worker {
         packet.push(&self.settings.tables.record(self.id, self.last_sent, &self.sent, None, now_us()));
         packet.push("COMMIT");
         self.pipeline.send(&packet, Load::Place).await
+    }
+
+    async fn settle_all(&mut self) -> Result<()> {
+        while self.pipeline.in_flight() > 0 {
+            let outcome = self.pipeline.answer().await?;
+            self.settle(outcome).await?;
+        }
+        Ok(())
     }
 
     async fn drain(&mut self) -> Result<()> {
@@ -492,6 +549,20 @@ fn at(error: Error, job: &Job) -> Error {
 pub(super) fn refused(code: Code, server: ServerError, what: &str) -> Error {
     Error::new(code, format!("the target refused {what}: error {} ({})", server.number, server.state))
         .with_server(server)
+}
+
+/// `ER_UNKNOWN_ERROR`: what `BINLOG` says where the target's table cannot take the source's types; the server's error log
+/// has the column (seen on 9.7: a replica would report 1677 there).
+const NO_REASON: u16 = 1105;
+
+fn refused_change(server: ServerError, tables: &[String]) -> Error {
+    let what =
+        format!("a change of {}", if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") });
+    if server.number != NO_REASON {
+        return refused(classify(&server), server, &what);
+    }
+    refused(Code::SchemaMismatch, server, &what)
+        .context("most likely a column's type or length differs; the target's error log names it")
 }
 
 /// The changes of a body that go into a batch.

@@ -119,7 +119,11 @@ impl Bridge {
 
     fn config(&self) -> PathBuf {
         let path = self.folder.path().join("binbridge.toml");
-        fs::write(&path, self.options.toml()).expect("the configuration is written");
+        // A process that was just started may be reading it.
+        let new = self.folder.path().join("binbridge.toml.new");
+        fs::write(&new, self.options.toml())
+            .and_then(|()| fs::rename(&new, &path))
+            .expect("the configuration is written");
         path
     }
 
