@@ -174,7 +174,8 @@ impl Bridge {
     async fn sink(&mut self, ownership: &mut Option<Ownership>) -> Result<Worker> {
         let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
         let here = |error: Error| error.context(target.clone());
-        let mut locked = self.owner.locked_session(&self.plan.target).await.map_err(here)?;
+        let mut locked =
+            self.owner.locked_session(&self.plan.target, ownership.as_ref()).await.map_err(here)?;
         self.inspect(&mut locked.connection).await.map_err(here)?;
         self.owner.end_old_writers(&mut locked).await.map_err(here)?;
         let session = Session::open(&self.plan.target).await.map_err(here)?;
