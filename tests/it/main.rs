@@ -11,6 +11,8 @@
 mod support;
 
 mod basics;
+#[cfg(feature = "failpoints")]
+mod kill;
 mod mirrors;
 mod network;
 mod servers;
