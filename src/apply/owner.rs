@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::bail;
@@ -34,30 +35,42 @@ pub struct Ownership {
 pub struct Owner {
     /// The bridge's tables.
     pub tables: Tables,
+    /// The name of the lock, and the beginning of the names of the workers' locks.
     lock: String,
 }
 
 /// How long a connection that holds the lock may take to die.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+/// Seconds that a batch in flight on an older connection is given to end.
+const BATCH_PATIENCE_S: u32 = 3;
 
 impl Owner {
     /// Of the bridge `bridge`, whose tables are in `schema`.
     pub fn new(schema: &str, bridge: &str) -> Self {
         // A lock's name has at most 64 characters.
         let digest = Sha256::digest(format!("{schema}\0{bridge}"));
-        let short: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Self { tables: Tables::new(schema, bridge), lock: quote_text(&format!("binbridge:{short}")) }
+        let short: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        Self { tables: Tables::new(schema, bridge), lock: format!("binbridge:{short}") }
     }
 
     /// A session that holds the bridge's lock. Whoever held it loses its connection first: from then on no DDL of an
-    /// older owner can start.
-    pub async fn locked_session(&self, endpoint: &Endpoint) -> Result<Session> {
+    /// older owner can start. Who was the owner `before` and no longer is leaves the new owner alone.
+    ///
+    /// # Errors
+    /// `BB4008` if someone else has become the owner, or if the lock cannot be had.
+    pub async fn locked_session(&self, endpoint: &Endpoint, before: Option<&Ownership>) -> Result<Session> {
         let mut session = Session::open(endpoint).await?;
         let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
+        let lock = quote_text(&self.lock);
         loop {
+            if let Some(before) = before {
+                let rows = session.connection.query(&self.tables.read(false)).await?;
+                require_owner(&Row::parse_all(&rows)?, before)?;
+                session.connection.execute("COMMIT").await?;
+            }
             let rows = session
                 .connection
-                .query(&format!("SELECT GET_LOCK({}, 1), IS_USED_LOCK({})", self.lock, self.lock))
+                .query(&format!("SELECT GET_LOCK({lock}, 1), IS_USED_LOCK({lock})"))
                 .await?;
             if text(&rows, 0) == Some("1") {
                 return Ok(session);
@@ -72,17 +85,66 @@ impl Owner {
         }
     }
 
+    /// A session for a worker: it can be found by its fence when it hangs.
+    pub async fn worker_session(&self, endpoint: &Endpoint, fence: Fence) -> Result<Session> {
+        let mut session = Session::open(endpoint).await?;
+        let lock = self.worker_lock(fence);
+        let rows = session.connection.query(&format!("SELECT GET_LOCK({lock}, 1)")).await?;
+        if text(&rows, 0) != Some("1") {
+            bail!(Invariant, "another connection has the fence {fence:?}");
+        }
+        Ok(session)
+    }
+
+    fn worker_lock(&self, fence: Fence) -> String {
+        quote_text(&format!("{}:{}.{}", self.lock, fence.epoch, fence.session))
+    }
+
+    /// Locks the rows of the bridge. A worker's connection whose other end is gone may still have a transaction open,
+    /// for as long as the server does not notice: what waits for that too long ends the connection.
+    async fn lock_rows(&self, session: &mut Session) -> Result<Vec<Row>> {
+        let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
+        session.connection.execute(&format!("SET innodb_lock_wait_timeout = {BATCH_PATIENCE_S}")).await?;
+        loop {
+            match session.connection.query(&self.tables.read(true)).await {
+                Ok(rows) => return Row::parse_all(&rows),
+                Err(error)
+                    if error.code() == Code::LockConflict && tokio::time::Instant::now() < deadline =>
+                {
+                    session.connection.execute("ROLLBACK").await?;
+                    self.end_holders(session).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends the connections of the workers whose fences are in force: only they can hold a row's lock for long.
+    async fn end_holders(&self, session: &mut Session) -> Result<()> {
+        let rows = Row::parse_all(&session.connection.query(&self.tables.read(false)).await?)?;
+        session.connection.execute("COMMIT").await?;
+        for row in rows {
+            let question = format!("SELECT IS_USED_LOCK({})", self.worker_lock(row.fence));
+            let rows = session.connection.query(&question).await?;
+            if let Some(holder) = text(&rows, 0) {
+                warn!(connection = holder, "ending an older connection of this bridge that holds its progress row");
+                let _ = session.connection.execute(&format!("KILL {holder}")).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Becomes the owner at the start of a process: moves the epoch of every row.
     ///
     /// # Errors
     /// `BB1005` if no start is stored.
     pub async fn take(&self, session: &mut Session, workers: u32) -> Result<Ownership> {
         self.require_tables(&mut session.connection).await?;
-        session.connection.execute(&self.tables.take()).await?;
-        let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
-        let Some(epoch) = rows.iter().map(|row| row.fence.epoch).max() else {
+        let rows = self.lock_rows(session).await?;
+        let Some(epoch) = rows.iter().map(|row| row.fence.epoch + 1).max() else {
             bail!(NoPosition, "no start position is stored for this bridge on the target");
         };
+        session.connection.execute(&self.tables.take(epoch)).await?;
         for worker in (0..workers).filter(|worker| rows.iter().all(|row| row.worker != *worker)) {
             let low = Recovered::from_rows(&rows)?.frontier.low().clone();
             session.connection.execute(&self.tables.add_worker(worker, epoch, &low, now_us())).await?;
@@ -96,21 +158,21 @@ impl Owner {
     /// Stays the owner after a lost connection: moves the session of each of our rows, so that what the old connection
     /// still holds is refused, and only then reads what was committed.
     ///
+    /// An epoch belongs to one process. So a session that is not where we left it was moved by ourselves, in an earlier
+    /// attempt whose answer was lost.
+    ///
     /// # Errors
     /// `BB4008` if someone else has become the owner.
-    pub async fn keep(&self, session: &mut Session, ownership: &Ownership) -> Result<Ownership> {
-        for (worker, fence) in &ownership.fences {
-            let done = session.connection.execute(&self.tables.bump(*worker, *fence)).await?;
+    pub async fn keep(&self, session: &mut Session, before: &Ownership) -> Result<Ownership> {
+        let rows = self.lock_rows(session).await?;
+        require_owner(&rows, before)?;
+        for row in &rows {
+            let done = session.connection.execute(&self.tables.bump(row.worker, row.fence)).await?;
             if done.affected != 1 {
-                session.connection.execute("ROLLBACK").await?;
-                bail!(
-                    Fenced,
-                    "another bridge of the same name has taken over (our epoch was {})",
-                    fence.epoch
-                );
+                bail!(Invariant, "the session of worker {} moved although its row is locked", row.worker);
             }
         }
-        let next = self.read(session, ownership.epoch).await?;
+        let next = self.read(session, before.epoch).await?;
         session.connection.execute("COMMIT").await?;
         failpoint::hit("session.after_bump");
         Ok(next)
@@ -148,6 +210,13 @@ impl Owner {
             other => other.map(|_| ()),
         }
     }
+}
+
+fn require_owner(rows: &[Row], before: &Ownership) -> Result<()> {
+    if rows.is_empty() || rows.iter().any(|row| row.fence.epoch != before.epoch) {
+        bail!(Fenced, "another bridge of the same name has taken over (our epoch was {})", before.epoch);
+    }
+    Ok(())
 }
 
 fn text(rows: &Rows, column: usize) -> Option<&str> {

@@ -100,8 +100,8 @@ impl Rows {
             6 => "USE Shop; SET auto_increment_increment = 1, auto_increment_offset = 1;\n",
             7 => "USE Shop; SET unique_checks = 0;\n",
             8 => "USE Shop; SET unique_checks = 1, foreign_key_checks = 1;\n",
-            9 => "USE Shop; SET NAMES utf8mb4;\n",
-            _ => "USE Shop;\n",
+            9..=12 => "USE Shop;\n",
+            _ => "USE Shop; SET NAMES utf8mb4;\n",
         }
     }
 
@@ -236,7 +236,7 @@ impl Rows {
         format!(
             "REPLACE INTO Kinds (id, j, d, da, ti, dt, ye, bl, e, s, b, f, p, l) VALUES ({id}, '{{\"a\": [1, 2, {{\"b\": \"{text}\"}}], \"n\": {seconds}, \"f\": 1.5}}', \
              {seconds}.{id:010}, '2024-02-29' + INTERVAL {id} DAY, SEC_TO_TIME({seconds} - 40000.125), '1999-12-31 23:59:59.123456' + INTERVAL {seconds} SECOND, \
-             1901 + {id}, UNHEX(SHA2('{text}', 256)), {id} % 4, {id} % 8, {seconds} % 1024, {seconds} / 7, ST_GeomFromText('POINT({id} {seconds})'), 'ä{id}')"
+             1901 + {id}, UNHEX(SHA2('{text}', 256)), 1 + {id} % 3, {id} % 8, {seconds} % 1024, {seconds} / 7, ST_GeomFromText('POINT({id} {seconds})'), 'ä{id}')"
         )
     }
 
