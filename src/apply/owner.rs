@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tracing::warn;
 use uuid::Uuid;
 
 use crate::bail;
@@ -41,8 +40,6 @@ pub struct Owner {
 
 /// How long a connection that holds the lock may take to die.
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
-/// Seconds that a batch in flight on an older connection is given to end.
-const BATCH_PATIENCE_S: u32 = 3;
 
 impl Owner {
     /// Of the bridge `bridge`, whose tables are in `schema`.
@@ -53,15 +50,40 @@ impl Owner {
         Self { tables: Tables::new(schema, bridge), lock: format!("binbridge:{short}") }
     }
 
-    /// A session that holds the bridge's lock. Whoever held it loses its connection first: from then on no DDL of an
-    /// older owner can start. Who was the owner `before` and no longer is leaves the new owner alone.
+    /// The session that runs DDL. Who was the owner `before` and no longer is leaves the new owner alone.
     ///
     /// # Errors
-    /// `BB4008` if someone else has become the owner, or if the lock cannot be had.
-    pub async fn locked_session(&self, endpoint: &Endpoint, before: Option<&Ownership>) -> Result<Session> {
+    /// `BB4008` if someone else has become the owner; `BB4007` if an older connection does not end.
+    pub async fn ddl_session(&self, endpoint: &Endpoint, before: Option<&Ownership>) -> Result<Session> {
+        self.locked_session(endpoint, &self.lock, before).await
+    }
+
+    /// The session of a worker.
+    ///
+    /// # Errors
+    /// As [`ddl_session`](Self::ddl_session).
+    pub async fn worker_session(
+        &self,
+        endpoint: &Endpoint,
+        worker: u32,
+        before: Option<&Ownership>,
+    ) -> Result<Session> {
+        self.locked_session(endpoint, &format!("{}:{worker}", self.lock), before).await
+    }
+
+    /// A session that holds a lock. Whoever held it loses its connection first. From then on no statement of an older
+    /// DDL session can start: no guard covers those. And no older worker's session is there: one whose other end is
+    /// gone would hold the lock of its progress row, by an unfinished transaction or by a guard that refused a late
+    /// packet, for as long as the server does not notice.
+    async fn locked_session(
+        &self,
+        endpoint: &Endpoint,
+        lock: &str,
+        before: Option<&Ownership>,
+    ) -> Result<Session> {
         let mut session = Session::open(endpoint).await?;
         let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
-        let lock = quote_text(&self.lock);
+        let lock = quote_text(lock);
         loop {
             if let Some(before) = before {
                 let rows = session.connection.query(&self.tables.read(false)).await?;
@@ -80,58 +102,12 @@ impl Owner {
                 let _ = session.connection.execute(&format!("KILL {holder}")).await;
             }
             if tokio::time::Instant::now() > deadline {
-                bail!(Fenced, "another connection holds the bridge's lock on the target and does not end");
+                bail!(
+                    LockConflict,
+                    "another connection holds the lock {lock} of this bridge on the target and does not end"
+                );
             }
         }
-    }
-
-    /// A session for a worker: it can be found by its fence when it hangs.
-    pub async fn worker_session(&self, endpoint: &Endpoint, fence: Fence) -> Result<Session> {
-        let mut session = Session::open(endpoint).await?;
-        let lock = self.worker_lock(fence);
-        let rows = session.connection.query(&format!("SELECT GET_LOCK({lock}, 1)")).await?;
-        if text(&rows, 0) != Some("1") {
-            bail!(Invariant, "another connection has the fence {fence:?}");
-        }
-        Ok(session)
-    }
-
-    fn worker_lock(&self, fence: Fence) -> String {
-        quote_text(&format!("{}:{}.{}", self.lock, fence.epoch, fence.session))
-    }
-
-    /// Locks the rows of the bridge. A worker's connection whose other end is gone may still have a transaction open,
-    /// for as long as the server does not notice: what waits for that too long ends the connection.
-    async fn lock_rows(&self, session: &mut Session) -> Result<Vec<Row>> {
-        let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
-        session.connection.execute(&format!("SET innodb_lock_wait_timeout = {BATCH_PATIENCE_S}")).await?;
-        loop {
-            match session.connection.query(&self.tables.read(true)).await {
-                Ok(rows) => return Row::parse_all(&rows),
-                Err(error)
-                    if error.code() == Code::LockConflict && tokio::time::Instant::now() < deadline =>
-                {
-                    session.connection.execute("ROLLBACK").await?;
-                    self.end_holders(session).await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Ends the connections of the workers whose fences are in force: only they can hold a row's lock for long.
-    async fn end_holders(&self, session: &mut Session) -> Result<()> {
-        let rows = Row::parse_all(&session.connection.query(&self.tables.read(false)).await?)?;
-        session.connection.execute("COMMIT").await?;
-        for row in rows {
-            let question = format!("SELECT IS_USED_LOCK({})", self.worker_lock(row.fence));
-            let rows = session.connection.query(&question).await?;
-            if let Some(holder) = text(&rows, 0) {
-                warn!(connection = holder, "ending an older connection of this bridge that holds its progress row");
-                let _ = session.connection.execute(&format!("KILL {holder}")).await;
-            }
-        }
-        Ok(())
     }
 
     /// Becomes the owner at the start of a process: moves the epoch of every row.
@@ -140,7 +116,7 @@ impl Owner {
     /// `BB1005` if no start is stored.
     pub async fn take(&self, session: &mut Session, workers: u32) -> Result<Ownership> {
         self.require_tables(&mut session.connection).await?;
-        let rows = self.lock_rows(session).await?;
+        let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
         let Some(epoch) = rows.iter().map(|row| row.fence.epoch + 1).max() else {
             bail!(NoPosition, "no start position is stored for this bridge on the target");
         };
@@ -164,7 +140,7 @@ impl Owner {
     /// # Errors
     /// `BB4008` if someone else has become the owner.
     pub async fn keep(&self, session: &mut Session, before: &Ownership) -> Result<Ownership> {
-        let rows = self.lock_rows(session).await?;
+        let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
         require_owner(&rows, before)?;
         for row in &rows {
             let done = session.connection.execute(&self.tables.bump(row.worker, row.fence)).await?;

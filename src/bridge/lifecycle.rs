@@ -150,8 +150,9 @@ impl Bridge {
     async fn sink(&mut self, ownership: &mut Option<Ownership>) -> Result<Worker> {
         let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
         let here = |error: Error| error.context(target.clone());
-        let mut locked =
-            self.owner.locked_session(&self.plan.target, ownership.as_ref()).await.map_err(here)?;
+        let before = ownership.as_ref();
+        let mut locked = self.owner.ddl_session(&self.plan.target, before).await.map_err(here)?;
+        let session = self.owner.worker_session(&self.plan.target, 0, before).await.map_err(here)?;
         self.inspect(&mut locked.connection).await.map_err(here)?;
         let owned = match ownership.take() {
             None => self.owner.take(&mut locked, 1).await,
@@ -163,10 +164,6 @@ impl Bridge {
             }
         };
         let owned = ownership.insert(owned.map_err(here)?);
-        let Some((_, fence)) = owned.fences.iter().find(|(worker, _)| *worker == 0) else {
-            bail!(Invariant, "no progress row for worker 0");
-        };
-        let session = self.owner.worker_session(&self.plan.target, *fence).await.map_err(here)?;
         let ddl = DdlSession::new(locked, self.owner.tables.clone(), owned).await.map_err(here)?;
         self.observer.connected(End::Target, true);
         let settings = Settings {

@@ -16,3 +16,4 @@ mod kill;
 mod mirrors;
 mod network;
 mod servers;
+mod scratch;

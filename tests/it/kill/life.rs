@@ -258,6 +258,11 @@ impl Drop for Life {
                 "to run this seed alone: SOAK_SEED={} cargo test --features failpoints --test it soak -- --nocapture",
                 self.plan.seed
             );
+            if std::env::var_os("SOAK_HOLD").is_some() {
+                let sockets = (self.source.socket(), self.target.socket());
+                eprintln!("SOAK_HOLD: source and target stay up for an hour: {sockets:?}");
+                std::thread::sleep(Duration::from_secs(3600));
+            }
         }
         // Its clients would try for ever.
         if let Some(workload) = self.workload.take() {

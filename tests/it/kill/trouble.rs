@@ -86,7 +86,12 @@ impl Life {
         self.target_proxy.disarm();
         self.rest(20, 300);
         self.target_proxy.sever_clients();
-        self.progress();
+        // Late is before the bridge is back, while it comes back, or long after it has gone on.
+        match self.rng.u8(..3) {
+            0 => {}
+            1 => self.rest(0, 120),
+            _ => self.progress(),
+        }
         self.target_proxy.release_severed();
         self.rest(50, 300);
         self.progress();
