@@ -181,7 +181,12 @@ impl Worker {
             Unit::Whole(transaction) => {
                 let streamed = transaction.streamed;
                 let admitted = self.admission.admit(transaction, [&mut self.durable, &mut self.sent])?;
-                let Some(mut job) = admitted else { return Ok(()) };
+                let Some(mut job) = admitted else {
+                    if streamed {
+                        self.streaming = None;
+                    }
+                    return Ok(());
+                };
                 job.share = share;
                 if streamed {
                     return self.stream_end(job).await;

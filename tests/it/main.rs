@@ -12,7 +12,10 @@ mod support;
 
 mod bad_input;
 mod basics;
+#[cfg(feature = "failpoints")]
+mod kill;
 mod lag;
 mod mirrors;
 mod network;
 mod servers;
+mod scratch;
