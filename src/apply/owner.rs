@@ -9,6 +9,7 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
+use crate::hex::hex;
 use crate::progress::{Fence, Recovered, Row, Tables};
 use crate::wire::{Connection, Endpoint, Rows, quote_text};
 
@@ -34,6 +35,7 @@ pub struct Ownership {
 pub struct Owner {
     /// The bridge's tables.
     pub tables: Tables,
+    /// The name of the lock, and the beginning of the names of the workers' locks.
     lock: String,
 }
 
@@ -45,19 +47,53 @@ impl Owner {
     pub fn new(schema: &str, bridge: &str) -> Self {
         // A lock's name has at most 64 characters.
         let digest = Sha256::digest(format!("{schema}\0{bridge}"));
-        let short: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Self { tables: Tables::new(schema, bridge), lock: quote_text(&format!("binbridge:{short}")) }
+        let short = hex(digest.get(..12).unwrap_or(&digest));
+        Self { tables: Tables::new(schema, bridge), lock: format!("binbridge:{short}") }
     }
 
-    /// A session that holds the bridge's lock. Whoever held it loses its connection first: from then on no DDL of an
-    /// older owner can start.
-    pub async fn locked_session(&self, endpoint: &Endpoint) -> Result<Session> {
+    /// The session that runs DDL. Who was the owner `before` and no longer is leaves the new owner alone.
+    ///
+    /// # Errors
+    /// `BB4008` if someone else has become the owner; `BB4007` if an older connection does not end.
+    pub async fn ddl_session(&self, endpoint: &Endpoint, before: Option<&Ownership>) -> Result<Session> {
+        self.locked_session(endpoint, &self.lock, before).await
+    }
+
+    /// The session of a worker.
+    ///
+    /// # Errors
+    /// As [`ddl_session`](Self::ddl_session).
+    pub async fn worker_session(
+        &self,
+        endpoint: &Endpoint,
+        worker: u32,
+        before: Option<&Ownership>,
+    ) -> Result<Session> {
+        self.locked_session(endpoint, &format!("{}:{worker}", self.lock), before).await
+    }
+
+    /// A session that holds a lock. Whoever held it loses its connection first. From then on no statement of an older
+    /// DDL session can start: no guard covers those. And no older worker's session is there: one whose other end is
+    /// gone would hold the lock of its progress row, by an unfinished transaction or by a guard that refused a late
+    /// packet, for as long as the server does not notice.
+    async fn locked_session(
+        &self,
+        endpoint: &Endpoint,
+        lock: &str,
+        before: Option<&Ownership>,
+    ) -> Result<Session> {
         let mut session = Session::open(endpoint).await?;
         let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
+        let lock = quote_text(lock);
         loop {
+            if let Some(before) = before {
+                let rows = session.connection.query(&self.tables.read(false)).await?;
+                require_owner(&Row::parse_all(&rows)?, before)?;
+                session.connection.execute("COMMIT").await?;
+            }
             let rows = session
                 .connection
-                .query(&format!("SELECT GET_LOCK({}, 1), IS_USED_LOCK({})", self.lock, self.lock))
+                .query(&format!("SELECT GET_LOCK({lock}, 1), IS_USED_LOCK({lock})"))
                 .await?;
             if text(&rows, 0) == Some("1") {
                 return Ok(session);
@@ -67,7 +103,10 @@ impl Owner {
                 let _ = session.connection.execute(&format!("KILL {holder}")).await;
             }
             if tokio::time::Instant::now() > deadline {
-                bail!(Fenced, "another connection holds the bridge's lock on the target and does not end");
+                bail!(
+                    LockConflict,
+                    "another connection holds the lock {lock} of this bridge on the target and does not end"
+                );
             }
         }
     }
@@ -78,11 +117,11 @@ impl Owner {
     /// `BB1005` if no start is stored.
     pub async fn take(&self, session: &mut Session, workers: u32) -> Result<Ownership> {
         self.require_tables(&mut session.connection).await?;
-        session.connection.execute(&self.tables.take()).await?;
         let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
-        let Some(epoch) = rows.iter().map(|row| row.fence.epoch).max() else {
+        let Some(epoch) = rows.iter().map(|row| row.fence.epoch + 1).max() else {
             bail!(NoPosition, "no start position is stored for this bridge on the target");
         };
+        session.connection.execute(&self.tables.take(epoch)).await?;
         for worker in (0..workers).filter(|worker| rows.iter().all(|row| row.worker != *worker)) {
             let low = Recovered::from_rows(&rows)?.frontier.low().clone();
             session.connection.execute(&self.tables.add_worker(worker, epoch, &low, now_us())).await?;
@@ -96,21 +135,21 @@ impl Owner {
     /// Stays the owner after a lost connection: moves the session of each of our rows, so that what the old connection
     /// still holds is refused, and only then reads what was committed.
     ///
+    /// An epoch belongs to one process. So a session that is not where we left it was moved by ourselves, in an earlier
+    /// attempt whose answer was lost.
+    ///
     /// # Errors
     /// `BB4008` if someone else has become the owner.
-    pub async fn keep(&self, session: &mut Session, ownership: &Ownership) -> Result<Ownership> {
-        for (worker, fence) in &ownership.fences {
-            let done = session.connection.execute(&self.tables.bump(*worker, *fence)).await?;
+    pub async fn keep(&self, session: &mut Session, before: &Ownership) -> Result<Ownership> {
+        let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
+        require_owner(&rows, before)?;
+        for row in &rows {
+            let done = session.connection.execute(&self.tables.bump(row.worker, row.fence)).await?;
             if done.affected != 1 {
-                session.connection.execute("ROLLBACK").await?;
-                bail!(
-                    Fenced,
-                    "another bridge of the same name has taken over (our epoch was {})",
-                    fence.epoch
-                );
+                bail!(Invariant, "the session of worker {} moved although its row is locked", row.worker);
             }
         }
-        let next = self.read(session, ownership.epoch).await?;
+        let next = self.read(session, before.epoch).await?;
         session.connection.execute("COMMIT").await?;
         failpoint::hit("session.after_bump");
         Ok(next)
@@ -148,6 +187,13 @@ impl Owner {
             other => other.map(|_| ()),
         }
     }
+}
+
+fn require_owner(rows: &[Row], before: &Ownership) -> Result<()> {
+    if rows.is_empty() || rows.iter().any(|row| row.fence.epoch != before.epoch) {
+        bail!(Fenced, "another bridge of the same name has taken over (our epoch was {})", before.epoch);
+    }
+    Ok(())
 }
 
 fn text(rows: &Rows, column: usize) -> Option<&str> {

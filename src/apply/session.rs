@@ -87,11 +87,16 @@ impl Session {
         )
     }
 
-    /// The packet that shows the session a format it has not seen.
+    /// Whether row events of this format can be sent as they are.
+    pub fn knows(&self, format: &Arc<Format>) -> bool {
+        let same = |known: &Arc<Format>| Arc::ptr_eq(known, format) || **known == **format;
+        format.0.is_empty() || self.format.as_ref().is_some_and(same)
+    }
+
+    /// The packet that shows the session a format it has not seen. No guard stands before it, so nothing may be in
+    /// flight when it is sent: it would run although the packet before it failed.
     pub fn prelude(&mut self, format: &Arc<Format>) -> Option<Packet> {
-        if self.format.as_ref().is_some_and(|known| Arc::ptr_eq(known, format) || **known == **format)
-            || format.0.is_empty()
-        {
+        if self.knows(format) {
             return None;
         }
         self.format = Some(Arc::clone(format));

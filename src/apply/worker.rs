@@ -95,6 +95,8 @@ impl Worker {
             bail!(Invariant, "worker {id} has no progress row")
         };
         let frontier = ownership.recovered.frontier.clone();
+        let largest = largest_events(session.max_packet);
+        let limits = BatchLimits { bytes: settings.limits.bytes.min(largest), ..settings.limits };
         Ok(Self {
             pipeline: Pipeline::new(session),
             ddl,
@@ -107,12 +109,17 @@ impl Worker {
             last_sent: last,
             last_durable: last,
             admission: Admission::new(settings.prepared),
-            pace: Pace::new(settings.limits),
+            pace: Pace::new(limits),
             settings,
             pending: Batch::default(),
             lock_conflicts: 0,
             streaming: None,
         })
+    }
+
+    /// Bytes of events that fit one packet to the target.
+    pub fn largest_packet(&self) -> usize {
+        largest_events(self.pipeline.session.max_packet)
     }
 
     /// Up to where everything is committed.
@@ -170,10 +177,16 @@ impl Worker {
                 self.stream_piece(piece, share).await
             }
             Unit::Abandoned(_) => self.abandon_stream().await,
+            Unit::Place(place) => self.move_place(place).await,
             Unit::Whole(transaction) => {
                 let streamed = transaction.streamed;
                 let admitted = self.admission.admit(transaction, [&mut self.durable, &mut self.sent])?;
-                let Some(mut job) = admitted else { return Ok(()) };
+                let Some(mut job) = admitted else {
+                    if streamed {
+                        self.streaming = None;
+                    }
+                    return Ok(());
+                };
                 job.share = share;
                 if streamed {
                     return self.stream_end(job).await;
@@ -194,12 +207,21 @@ impl Worker {
         while !self.pending.is_empty() {
             let full = self.pace.is_full(&self.pending);
             let room = if full { self.settings.depth } else { self.small_depth() };
-            if self.pipeline.in_flight() >= room {
+            if !self.may_send(room) {
                 break;
             }
             self.send_pending().await?;
         }
         Ok(())
+    }
+
+    /// Whether pending transactions may be sent now. A format that is new to the session waits until nothing is in
+    /// flight, see [`Session::prelude`].
+    fn may_send(&self, room: usize) -> bool {
+        let in_flight = self.pipeline.in_flight();
+        let known =
+            self.pending.jobs.first().is_none_or(|job| self.pipeline.session.knows(&job.transaction.format));
+        in_flight < room && (known || in_flight == 0)
     }
 
     fn small_depth(&self) -> usize {
@@ -208,7 +230,7 @@ impl Worker {
     }
 
     async fn send_pending(&mut self) -> Result<()> {
-        let size = self.pace.transactions().min(self.pending.jobs.len());
+        let size = self.one_format().min(self.pace.transactions());
         let rest = self.pending.jobs.split_off(size);
         let mut batch = std::mem::take(&mut self.pending);
         for job in rest {
@@ -216,6 +238,15 @@ impl Worker {
             self.pending.push(job);
         }
         self.send_batch(batch, &[]).await
+    }
+
+    /// How many pending transactions come from a binlog of the same format as the first.
+    fn one_format(&self) -> usize {
+        let jobs = &self.pending.jobs;
+        let Some(first) = jobs.first().map(|job| &job.transaction.format) else { return 0 };
+        let same =
+            |job: &&Job| Arc::ptr_eq(&job.transaction.format, first) || *job.transaction.format == **first;
+        jobs.iter().take_while(same).count()
     }
 
     /// Sends one guarded packet that carries the batch; several, each with a part of it, if one would be larger than the
@@ -287,7 +318,9 @@ impl Worker {
             self.sent.complete(done)?;
         }
         let Some(last) = batch.jobs.last() else { bail!(Invariant, "a batch without transactions") };
-        extra.iter().for_each(|statement| packet.push(statement));
+        for statement in extra {
+            packet.push(statement);
+        }
         let committed = last.transaction.committed_us;
         packet.push(&self.settings.tables.record(
             self.id,
@@ -310,7 +343,7 @@ impl Worker {
 
     pub(super) async fn settle(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
-            Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part, _) => Ok(()),
+            Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part | Load::Place, _) => Ok(()),
             Outcome::Done(Load::Batch(batch), took) => {
                 failpoint::hit("apply.after_reply");
                 self.committed(&batch, took)
@@ -347,6 +380,9 @@ impl Worker {
         let failed = match load {
             Load::Batch(batch) => batch,
             Load::Part => return Err(self.stream_failed(server)),
+            // The next transaction will say the place.
+            Load::Place if code == Code::LockConflict => return Ok(()),
+            Load::Place => return Err(refused(code, server, "a new place in the progress row")),
             // The session refuses row events as such: no transaction is at fault.
             Load::Prelude => {
                 return Err(super::session::needs(
@@ -430,7 +466,7 @@ impl Worker {
     /// Sends everything pending and waits for every answer.
     pub(super) async fn flush(&mut self) -> Result<()> {
         while !self.pending.is_empty() || self.pipeline.in_flight() > 0 {
-            if !self.pending.is_empty() && self.pipeline.in_flight() < self.settings.depth {
+            if !self.pending.is_empty() && self.may_send(self.settings.depth) {
                 self.send_pending().await?;
             } else {
                 let outcome = self.pipeline.answer().await?;
@@ -438,6 +474,20 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// A new binlog file began and nothing is under way: the progress row names it, or the old file might be purged
+    /// while the source is idle. With work under way, the next transaction will.
+    async fn move_place(&mut self, place: Coordinates) -> Result<()> {
+        if !self.pending.is_empty() || self.pipeline.in_flight() > 0 || !self.sent.move_place(&place) {
+            return Ok(());
+        }
+        self.durable.move_place(&place);
+        let mut packet = Packet::default();
+        packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
+        packet.push(&self.settings.tables.record(self.id, self.last_sent, &self.sent, None, now_us()));
+        packet.push("COMMIT");
+        self.pipeline.send(&packet, Load::Place).await
     }
 
     async fn settle_all(&mut self) -> Result<()> {
@@ -487,6 +537,12 @@ impl Worker {
     }
 }
 
+/// Base64 makes four bytes of three, and a limit is passed by up to one event before it is noticed: half is on the safe
+/// side for all but single rows larger than that.
+fn largest_events(max_packet: usize) -> usize {
+    (max_packet / 2).max(1)
+}
+
 /// `ER_SUBQUERY_NO_1_ROW`: how a guard refuses.
 const GUARD_FAILED: u16 = 1242;
 
@@ -505,7 +561,8 @@ pub(super) fn refused(code: Code, server: ServerError, what: &str) -> Error {
 const NO_REASON: u16 = 1105;
 
 fn refused_change(server: ServerError, tables: &[String]) -> Error {
-    let what = format!("a change of {}", if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") });
+    let what =
+        format!("a change of {}", if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") });
     if server.number != NO_REASON {
         return refused(classify(&server), server, &what);
     }

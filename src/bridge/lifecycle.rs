@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::apply::{BatchLimits, DdlSession, Ended, Owner, Ownership, Session, Settings, Worker};
+use crate::apply::{BatchLimits, DdlSession, Delivery, Ended, Owner, Ownership, Settings, Worker};
 use crate::bail;
 use crate::error::{Code, Error, Result};
 use crate::observe::{End, Lifecycle, Observer};
@@ -105,7 +105,7 @@ impl Bridge {
                 Err(error) => (error, false),
             };
             self.observer.connected(End::Target, false);
-            self.observer.error(error.code());
+            self.observer.failure(&error);
             let unreached = ownership.is_none() && Instant::now() > deadline;
             if !error.is_transient() || unread || unreached {
                 return Err(error);
@@ -130,7 +130,12 @@ impl Bridge {
 
     /// One life of the stages: from the progress row until the end or an error.
     async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Cycle> {
-        let mut worker = self.sink(ownership).await?;
+        let stop = self.stop.clone();
+        let mut worker = tokio::select! {
+            worker = self.sink(ownership) => worker?,
+            // Nothing is in flight yet, and taking over is safe to break off anywhere.
+            () = stop.cancelled() => bail!(ConnectionLost, "stopped while connecting to the target"),
+        };
         let Some(owned) = ownership.as_ref() else { bail!(Invariant, "no owner after taking over") };
         let low = worker.durable().clone();
         if let Some(at) = &low.at {
@@ -169,7 +174,9 @@ impl Bridge {
     async fn sink(&mut self, ownership: &mut Option<Ownership>) -> Result<Worker> {
         let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
         let here = |error: Error| error.context(target.clone());
-        let mut locked = self.owner.locked_session(&self.plan.target).await.map_err(here)?;
+        let before = ownership.as_ref();
+        let mut locked = self.owner.ddl_session(&self.plan.target, before).await.map_err(here)?;
+        let session = self.owner.worker_session(&self.plan.target, 0, before).await.map_err(here)?;
         self.inspect(&mut locked.connection).await.map_err(here)?;
         let owned = match ownership.take() {
             None => self.owner.take(&mut locked, 1).await,
@@ -181,7 +188,6 @@ impl Bridge {
             }
         };
         let owned = ownership.insert(owned.map_err(here)?);
-        let session = Session::open(&self.plan.target).await.map_err(here)?;
         let ddl = DdlSession::new(locked, self.owner.tables.clone(), owned).await.map_err(here)?;
         self.observer.connected(End::Target, true);
         let settings = Settings {
@@ -224,7 +230,7 @@ impl Bridge {
         owned: &Ownership,
         low: &Mark,
         max_packet: usize,
-        out: mpsc::Sender<crate::apply::Delivery>,
+        out: mpsc::Sender<Delivery>,
     ) -> Result<Reader> {
         let plan = &self.plan;
         let derived = ServerId::Derived(stable_server_id(owned.bridge_uuid));
@@ -252,6 +258,7 @@ impl Bridge {
             budget: Arc::new(Semaphore::new(budget_shares)),
             budget_shares,
             out,
+            handed_over: 0,
         })
     }
 }

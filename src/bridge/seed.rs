@@ -51,7 +51,7 @@ pub async fn check(plan: &Plan, start: &Start) -> Result<Checked> {
 pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool) -> Result<()> {
     let owner = Owner::new(&plan.schema, &plan.name);
     // The lock ends a bridge that still runs with the old position.
-    let mut session = owner.locked_session(&plan.target).await?;
+    let mut session = owner.ddl_session(&plan.target, None).await?;
     session.run(&owner.tables.create()).await.map_err(|error| match error.code() {
         Code::Privilege => error.context(format!(
             "the target account needs CREATE, INSERT, UPDATE, DELETE and SELECT on {}.*",
@@ -80,7 +80,7 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
 /// `BB1005` if no intent is recorded.
 pub async fn decide_ddl(plan: &Plan, ran: bool) -> Result<()> {
     let owner = Owner::new(&plan.schema, &plan.name);
-    let mut session = owner.locked_session(&plan.target).await?;
+    let mut session = owner.ddl_session(&plan.target, None).await?;
     let word = if ran { "done" } else { "undone" };
     let sql =
         format!("UPDATE {} SET decided = '{word}' WHERE {}", owner.tables.table("ddl"), owner.tables.mine());

@@ -57,7 +57,9 @@ impl Recovered {
             bail!(NoPosition, "no start position is stored for this bridge on the target");
         };
         let mut done = Ranges::default();
-        rows.iter().for_each(|row| done.union(&row.done));
+        for row in rows {
+            done.union(&row.done);
+        }
         let frontier = Frontier::new(best.low.clone(), done);
         Ok(Self { frontier, last: rows.iter().map(|row| (row.worker, row.seq)).collect() })
     }
@@ -119,7 +121,8 @@ impl Tables {
         format!("{}.{name}", self.schema)
     }
 
-    /// Stores a start position: the bridge's row and worker 0's. Two statements, for one transaction.
+    /// Stores a start position: the bridge's row and worker 0's. Two statements, for one transaction. The epoch starts
+    /// at the time: a bridge left over from before must not find its own number again.
     pub fn start(&self, bridge_uuid: Uuid, source_uuid: &str, low: &Mark, now_us: u64) -> [String; 2] {
         let Self { schema, bridge } = self;
         let by_gtid = u8::from(low.gtids.is_some());
@@ -129,7 +132,7 @@ impl Tables {
                 quote_text(source_uuid)
             ),
             format!(
-                "INSERT INTO {schema}.progress VALUES ({bridge}, 0, 0, 0, {seq}, {seq}, {low}, '', NULL, {now_us})",
+                "INSERT INTO {schema}.progress VALUES ({bridge}, 0, {now_us}, 0, {seq}, {seq}, {low}, '', NULL, {now_us})",
                 seq = low.seq,
                 low = mark_values(low)
             ),
@@ -142,13 +145,9 @@ impl Tables {
             .map(|table| format!("DELETE FROM {}.{table} WHERE {}", self.schema, self.mine()))
     }
 
-    /// Becomes the owner: moves the epoch of every row of the bridge. One statement.
-    pub fn take(&self) -> String {
-        let Self { schema, bridge } = self;
-        format!(
-            "UPDATE {schema}.progress JOIN (SELECT MAX(epoch) + 1 AS epoch FROM {schema}.progress WHERE bridge = {bridge}) AS next \
-             SET progress.epoch = next.epoch, progress.session = 0 WHERE bridge = {bridge}"
-        )
+    /// Becomes the owner: moves the epoch of every row of the bridge, which must be locked. One statement.
+    pub fn take(&self, epoch: u64) -> String {
+        format!("UPDATE {}.progress SET epoch = {epoch}, session = 0 WHERE {}", self.schema, self.mine())
     }
 
     /// Adds the row of a worker that has none, owned by `epoch`.
@@ -162,7 +161,7 @@ impl Tables {
     }
 
     /// After a lost connection: moves the session, so that what the old connection still holds is refused. Affects no
-    /// row if another owner has taken over. `found` tells the two apart by `LAST_INSERT_ID`.
+    /// row if another owner has taken over.
     pub fn bump(&self, worker: u32, fence: Fence) -> String {
         format!(
             "UPDATE {}.progress SET session = session + 1 WHERE {} AND worker = {worker} AND epoch = {} AND session = {}",

@@ -27,8 +27,7 @@ pub async fn probe(mut registration: Registration, start: &Start) -> Result<Iden
             Start::Gtid(_) => error,
         })?;
         match &located.event.body {
-            Body::Rotate { artificial: true, .. } => {}
-            Body::FormatDescription(_) | Body::PreviousGtids(_) => {}
+            Body::Rotate { artificial: true, .. } | Body::FormatDescription(_) | Body::PreviousGtids(_) => {}
             Body::Heartbeat { .. } | Body::Rotate { .. } | Body::Stop | Body::Gtid(_) => {
                 return Ok(stream.identity().clone());
             }

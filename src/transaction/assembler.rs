@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::bail;
+use crate::binlog::UpdatedDatabases;
 use crate::binlog::{
-    Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent, RowsEvent,
+    Body as EventBody, Event, FormatDescription, GtidEvent, Header, IntVarKind, QueryEvent, RowsEvent,
 };
 use crate::error::{Code, Error, Result};
 use crate::position::Coordinates;
@@ -13,7 +16,8 @@ use crate::source::Located;
 
 use super::statement::{self, Boundary, Judgement};
 use super::{
-    Body, Change, Clock, Context, Format, Piece, Routes, RowsChange, StatementChange, Transaction, Unit, Xid,
+    Body, Change, Clock, Context, Format, NameCase, Piece, Routes, RowsChange, StatementChange, Transaction,
+    Unit, Xid,
 };
 
 /// How much of a transaction is held.
@@ -55,6 +59,13 @@ struct Open {
     context: Context,
 }
 
+/// How much of a transaction is held at its end.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    bytes: usize,
+    streamed: bool,
+}
+
 /// Puts events together into transactions.
 #[derive(Debug)]
 pub struct Assembler {
@@ -80,11 +91,16 @@ impl Assembler {
             limits,
             next: last.next(),
             resume,
-            format: Arc::new(Format(bytes::Bytes::new())),
+            format: Arc::new(Format(Bytes::new())),
             gtid_events: false,
             loose: Context::default(),
             filtered: 0,
         }
+    }
+
+    /// Whether the source tells names apart by their case.
+    pub fn learn_source_case(&mut self, case: NameCase) {
+        self.routes.learn_source_case(case);
     }
 
     /// The place after the last whole transaction: where a new stream must begin.
@@ -192,14 +208,32 @@ impl Assembler {
             Boundary::Begin => self.open(head, None),
             Boundary::XaStart(xid) => self.open(head, Some(xid)),
             Boundary::XaCommit(xid) => {
-                return self.finish(&head, end, timestamp, Body::Resolve(xid, true), 0, false);
+                return Ok(Some(self.finish(
+                    &head,
+                    end,
+                    timestamp,
+                    Body::Resolve(xid, true),
+                    Size::default(),
+                )));
             }
             Boundary::XaRollback(xid) => {
-                return self.finish(&head, end, timestamp, Body::Resolve(xid, false), 0, false);
+                return Ok(Some(self.finish(
+                    &head,
+                    end,
+                    timestamp,
+                    Body::Resolve(xid, false),
+                    Size::default(),
+                )));
             }
             // A commit or rollback without a transaction: the source wrote nothing between.
             Boundary::Commit | Boundary::Rollback => {
-                return self.finish(&head, end, timestamp, Body::Changes(Vec::new()), 0, false);
+                return Ok(Some(self.finish(
+                    &head,
+                    end,
+                    timestamp,
+                    Body::Changes(Vec::new()),
+                    Size::default(),
+                )));
             }
             Boundary::XaEnd | Boundary::None => {
                 let bytes = query.sql.len();
@@ -207,7 +241,7 @@ impl Assembler {
                     Some(statement) => Body::Ddl(statement),
                     None => Body::Changes(Vec::new()),
                 };
-                return self.finish(&head, end, timestamp, body, bytes, false);
+                return Ok(Some(self.finish(&head, end, timestamp, body, Size { bytes, streamed: false })));
             }
         }
         Ok(None)
@@ -235,8 +269,8 @@ impl Assembler {
     ) -> Result<Option<Unit>> {
         let mut ahead = None;
         match statement::boundary(&query.sql)? {
-            Boundary::Commit => return self.close(*open, end, timestamp),
-            Boundary::Rollback => return self.roll_back(*open, end, timestamp),
+            Boundary::Commit => return Ok(Some(self.close(*open, end, timestamp))),
+            Boundary::Rollback => return self.roll_back(&open, end, timestamp),
             Boundary::XaEnd => {}
             Boundary::Begin | Boundary::XaStart(_) | Boundary::XaCommit(_) | Boundary::XaRollback(_) => {
                 bail!(BadEvent, "a transaction without end began at {}", open.head.start)
@@ -249,9 +283,9 @@ impl Assembler {
                     ahead = self.make_room(&mut open, bytes);
                     open.bytes += bytes;
                     if create_select {
-                        open.create = Some(statement)
+                        open.create = Some(statement);
                     } else {
-                        open.changes.push(Change::Statement(statement))
+                        open.changes.push(Change::Statement(statement));
                     }
                 }
             }
@@ -327,6 +361,10 @@ impl Assembler {
             Judgement::Keep { sql, database } => {
                 query.sql = sql;
                 query.database = database;
+                // The names listed are the source's.
+                if !self.routes.rules().is_plain() && query.status.updated_databases.is_some() {
+                    query.status.updated_databases = Some(UpdatedDatabases::Many);
+                }
                 Ok(Some(Box::new(StatementChange { timestamp, query, context })))
             }
         }
@@ -339,7 +377,7 @@ impl Assembler {
         };
         match &event.body {
             EventBody::IntVar { kind: IntVarKind::LastInsertId, value } => {
-                context.last_insert_id = Some(*value)
+                context.last_insert_id = Some(*value);
             }
             EventBody::IntVar { kind: IntVarKind::InsertId, value } => context.insert_id = Some(*value),
             EventBody::Rand { seed1, seed2 } => context.rand = Some((*seed1, *seed2)),
@@ -350,33 +388,34 @@ impl Assembler {
 
     fn commit(&mut self, end: Coordinates) -> Result<Option<Unit>> {
         match std::mem::replace(&mut self.state, Await::Start) {
-            Await::Change(open) => self.close(*open, end, 0),
+            Await::Change(open) => Ok(Some(self.close(*open, end, 0))),
             _ => bail!(BadEvent, "a commit outside a transaction (is the position inside one?)"),
         }
     }
 
-    fn close(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
+    fn close(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Unit {
         let body = match open.create {
             Some(create) => Body::CreateSelect(create, open.changes),
             None => Body::Changes(open.changes),
         };
-        self.finish(&open.head, end, timestamp, body, open.bytes, open.pieces > 0)
+        let size = Size { bytes: open.bytes, streamed: open.pieces > 0 };
+        self.finish(&open.head, end, timestamp, body, size)
     }
 
     /// A logged `ROLLBACK` means that a table which cannot roll back was changed: the source kept that part.
-    fn roll_back(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
+    fn roll_back(&mut self, open: &Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
         if !open.changes.is_empty() || open.pieces > 0 {
             bail!(
                 UnsafeStatement,
                 "the transaction rolled back after changing a table that cannot roll back"
             );
         }
-        self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), 0, false)
+        Ok(Some(self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), Size::default())))
     }
 
     fn prepare(&mut self, one_phase: bool, end: Coordinates) -> Result<Option<Unit>> {
         match std::mem::replace(&mut self.state, Await::Start) {
-            Await::Change(open) if one_phase => self.close(*open, end, 0),
+            Await::Change(open) if one_phase => Ok(Some(self.close(*open, end, 0))),
             Await::Change(open) => {
                 let Open { head, xa: Some(xid), changes, bytes, .. } = *open else {
                     bail!(BadEvent, "XA PREPARE of a transaction that did not begin with XA START")
@@ -388,21 +427,20 @@ impl Assembler {
                         self.limits.prepared
                     );
                 }
-                self.finish(&head, end, 0, Body::Prepare(xid, changes), bytes, false)
+                Ok(Some(self.finish(
+                    &head,
+                    end,
+                    0,
+                    Body::Prepare(xid, changes),
+                    Size { bytes, streamed: false },
+                )))
             }
             _ => bail!(BadEvent, "XA PREPARE outside a transaction"),
         }
     }
 
-    fn finish(
-        &mut self,
-        head: &Head,
-        end: Coordinates,
-        timestamp: u32,
-        body: Body,
-        bytes: usize,
-        streamed: bool,
-    ) -> Result<Option<Unit>> {
+    fn finish(&mut self, head: &Head, end: Coordinates, timestamp: u32, body: Body, size: Size) -> Unit {
+        let Size { bytes, streamed } = size;
         let gtid = head.gtid.as_ref();
         let committed_us = gtid
             .and_then(|gtid| gtid.original_commit_timestamp_us.or(gtid.immediate_commit_timestamp_us))
@@ -425,13 +463,13 @@ impl Assembler {
         self.next = self.next.next();
         self.resume = Some(end);
         self.state = Await::Start;
-        Ok(Some(Unit::Whole(transaction)))
+        Unit::Whole(transaction)
     }
 
     /// A new binlog file, or a new stream. A server that starts anew after a crash drops what was open.
     fn new_format(&mut self, format: &FormatDescription) -> Option<Unit> {
         self.gtid_events = format.version() >= (5, 7, 6) && !format.is_mariadb();
-        let event = format.without_checksum();
+        let event = timeless(&format.without_checksum());
         if event != self.format.0 {
             self.format = Arc::new(Format(event));
         }
@@ -444,9 +482,21 @@ impl Assembler {
         }
         // Between files nothing is open, so the new file's beginning is as good a place as the old one's end.
         let unit = self.interrupt();
-        self.resume = Some(to);
-        unit
+        self.resume = Some(to.clone());
+        unit.or((!artificial).then_some(Unit::Place(to)))
     }
+}
+
+/// A format description without the times at which its file and its server began, so that those of one server are equal.
+fn timeless(event: &[u8]) -> Bytes {
+    let mut event = event.to_vec();
+    // The header's timestamp, and `created` after binlog version (2) and server version (50).
+    for at in [0, Header::LEN + 52] {
+        if let Some(field) = event.get_mut(at..at + 4) {
+            field.fill(0);
+        }
+    }
+    event.into()
 }
 
 /// Walks every row, so that a rows event that does not delimit is found before any of it is applied.

@@ -1,6 +1,7 @@
 //! The binbridge program as a child process, with its configuration, log and admin address.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -62,12 +63,12 @@ impl BridgeOptions {
             &format!("{end}.password_env"),
             &format!("\"BINBRIDGE_TEST_{}_PASSWORD\"", end.to_uppercase()),
         );
-        match tls {
-            Some(server) => {
-                self.set(&format!("{end}.ssl_mode"), "\"verify-ca\"");
-                self.set(&format!("{end}.ssl_ca"), &format!("{:?}", server.ca_path().display().to_string()))
-            }
-            None => self.set(&format!("{end}.ssl_mode"), "\"preferred\""),
+        if let Some(server) = tls {
+            self.set(&format!("{end}.ssl_mode"), "\"verify-ca\"");
+            self.set(&format!("{end}.ssl_ca"), &format!("{:?}", server.ca_path().display().to_string()))
+        } else {
+            self.keys.remove(&format!("{end}.ssl_ca"));
+            self.set(&format!("{end}.ssl_mode"), "\"preferred\"")
         }
     }
 
@@ -77,10 +78,10 @@ impl BridgeOptions {
         for (key, value) in &self.keys {
             let (in_section, name) = key.split_once('.').expect("section.key");
             if in_section != section {
-                text += &format!("[{in_section}]\n");
+                let _ = writeln!(text, "[{in_section}]");
                 section = in_section;
             }
-            text += &format!("{name} = {value}\n");
+            let _ = writeln!(text, "{name} = {value}");
         }
         text
     }

@@ -317,6 +317,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            // The folder goes, and with it what may say why.
+            let log = self.error_log();
+            let first = log.lines().count().saturating_sub(30);
+            let last: Vec<&str> = log.lines().skip(first).collect();
+            eprintln!("end of the error log of {}:\n{}", self.name(), last.join("\n"));
+        }
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -354,7 +361,7 @@ fn answers(socket: &Path) -> bool {
 }
 
 /// A port below those that the system hands out by itself, so that it is still free after a restart.
-pub(super) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let port = fastrand::u16(20_000..32_000);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
