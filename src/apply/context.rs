@@ -179,7 +179,8 @@ fn text_value(bytes: &[u8], collation: u32) -> String {
     for byte in bytes {
         let _ = write!(literal, "{byte:02X}");
     }
-    let _ = write!(literal, "' COLLATE {}", collation.collation());
+    // `binary` is a keyword.
+    let _ = write!(literal, "' COLLATE `{}`", collation.collation());
     literal
 }
 
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(
             sql,
             "SET insert_id = 7, rand_seed1 = 1, rand_seed2 = 2, \
-             @`x` := _utf8mb4 X'69742773' COLLATE utf8mb4_0900_ai_ci, @`n` := NULL;"
+             @`x` := _utf8mb4 X'69742773' COLLATE `utf8mb4_0900_ai_ci`, @`n` := NULL;"
         );
     }
 
@@ -278,6 +279,6 @@ mod tests {
         );
         assert_eq!(literal(UserValueKind::Real, false, 0.1_f64.to_le_bytes().to_vec()), "1e-1");
         assert_eq!(literal(UserValueKind::Decimal, false, vec![4, 2, 0x80, 0x05]), "0.05");
-        assert_eq!(literal(UserValueKind::String, false, vec![0, 0xFF]), "_binary X'00FF' COLLATE binary");
+        assert_eq!(literal(UserValueKind::String, false, vec![0, 0xFF]), "_binary X'00FF' COLLATE `binary`");
     }
 }
