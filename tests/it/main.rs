@@ -18,4 +18,3 @@ mod lag;
 mod mirrors;
 mod network;
 mod servers;
-mod scratch;

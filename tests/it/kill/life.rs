@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::incident::Incident;
 use crate::support::{
-    AZADMIN, Bridge, BridgeOptions, Proxy, RdsLike, REPL, SCHEMAS, Server, ServerOptions, Workload, azure_options, compare,
-    rds_options,
+    AZADMIN, Bridge, BridgeOptions, Proxy, REPL, RdsLike, SCHEMAS, Server, ServerOptions, Workload,
+    azure_options, compare, rds_options,
 };
 
 /// What a run is made of.
@@ -52,8 +52,11 @@ impl Life {
     pub(super) fn begin(plan: &Plan) -> Self {
         let quick = |options: ServerOptions| options.line("innodb_doublewrite=OFF");
         let source_options = ServerOptions { gtid: plan.source_gtid, ..rds_options("source", plan.format) };
-        let target_options =
-            ServerOptions { gtid: plan.target_gtid, require_secure_transport: false, ..azure_options("target") };
+        let target_options = ServerOptions {
+            gtid: plan.target_gtid,
+            require_secure_transport: false,
+            ..azure_options("target")
+        };
         let source = Arc::new(RdsLike::start(quick(source_options)));
         let target = Server::start(quick(target_options));
         let (target_proxy, source_proxy) = (Proxy::start(target.port()), Proxy::start(source.port()));
@@ -147,7 +150,12 @@ impl Life {
             }
             std::thread::sleep(Duration::from_millis(if name == "session.after_bump" { 150 } else { 10 }));
         };
-        assert_eq!(status.signal(), Some(SIGABRT), "at {name}:{passages} it ended with {status}; {}", self.story());
+        assert_eq!(
+            status.signal(),
+            Some(SIGABRT),
+            "at {name}:{passages} it ended with {status}; {}",
+            self.story()
+        );
         // Reaps it.
         self.bridge.kill();
     }
