@@ -73,7 +73,9 @@ impl Contender {
             }
             Applier::Binbridge => {
                 let mut options = BridgeOptions::new(&stage.source, &stage.target);
-                settings.keys.iter().for_each(|(key, value)| drop(options.set(key, value)));
+                for (key, value) in &settings.keys {
+                    options.set(key, value);
+                }
                 let proxy = (!self.delay_each_way.is_zero()).then(|| Proxy::start(stage.target.port()));
                 if let Some(proxy) = &proxy {
                     proxy.set_delay(self.delay_each_way);

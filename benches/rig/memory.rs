@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::stage::Stage;
 use crate::support::compare;
 use crate::sysbench::{SCHEMA, TABLES};
-use crate::workload::Keys;
+use crate::workload::{self, Keys, Pressure, Shape};
 
 /// Until then buffers fill.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -18,37 +18,41 @@ const SAMPLES_PER_SECOND: usize = 10;
 
 pub(crate) fn run(settings: &Settings) -> Vec<Measurement> {
     let stage = Stage::build(settings);
-    vec![steady(settings, &stage, "ROW"), steady(settings, &stage, "MIXED"), large(settings, &stage)]
+    let pressures = settings.chosen(&workload::MEMORY, |pressure| pressure.name);
+    pressures
+        .into_iter()
+        .map(|pressure| match pressure.shape {
+            Shape::Steady => steady(settings, &stage, pressure),
+            Shape::Large => large(settings, &stage, pressure),
+        })
+        .collect()
 }
 
-fn steady(settings: &Settings, stage: &Stage, format: &str) -> Measurement {
-    let workload = format!("steady-{}", format.to_lowercase());
-    let (took, samples, transactions) = watched(settings, stage, format, || {
-        load::run(&stage.source, settings.rows, Keys::Hot, 100);
+fn steady(settings: &Settings, stage: &Stage, pressure: &Pressure) -> Measurement {
+    let (took, samples, transactions) = watched(settings, stage, pressure, || {
         load::run_for(&stage.source, settings.rows, Keys::Hot, settings.duration)
     });
     let warm_up = usize::try_from(WARM_UP.as_secs()).unwrap_or(0) * SAMPLES_PER_SECOND;
     let held = samples.iter().skip(warm_up).copied().fold(0.0, f64::max);
-    println!("{workload}: {held:.1} MiB while {transactions} transactions were written");
-    measurement(stage, &workload, transactions, took, held)
+    println!("{}: {held:.1} MiB while {transactions} transactions were written", pressure.name);
+    measurement(stage, pressure, transactions, took, held)
 }
 
-fn large(settings: &Settings, stage: &Stage) -> Measurement {
-    let workload = format!("transaction-{}-mib", settings.transaction_mib);
-    let (took, samples, ()) = watched(settings, stage, "ROW", || write_large(settings, stage));
+fn large(settings: &Settings, stage: &Stage, pressure: &Pressure) -> Measurement {
+    let (took, samples, ()) = watched(settings, stage, pressure, || write_large(settings, stage));
     let peak = took.peak_rss_mib.unwrap_or_else(|| samples.iter().copied().fold(0.0, f64::max));
-    println!("{workload}: {peak:.1} MiB at most");
-    measurement(stage, &workload, 1, took, peak)
+    println!("{}: {peak:.1} MiB at most, {} MiB written", pressure.name, settings.transaction_mib);
+    measurement(stage, pressure, 1, took, peak)
 }
 
 /// Runs `write` on the source while a bridge runs, and the bridge until it has all of that.
 fn watched<T>(
     settings: &Settings,
     stage: &Stage,
-    format: &str,
+    pressure: &Pressure,
     write: impl FnOnce() -> T,
 ) -> (Took, Vec<f64>, T) {
-    let start = stage.fresh_source(format);
+    let start = stage.fresh_source(pressure.format);
     stage.fresh_target();
     let mut running = contender::CATCH_UP[3].start(stage, &start, settings);
     running.wait_caught_up();
@@ -76,13 +80,13 @@ fn write_large(settings: &Settings, stage: &Stage) {
     stage.source.sql(&format!("BEGIN; {}; COMMIT", inserts.join("; ")));
 }
 
-fn measurement(stage: &Stage, workload: &str, transactions: u64, took: Took, mib: f64) -> Measurement {
+fn measurement(stage: &Stage, pressure: &Pressure, transactions: u64, took: Took, mib: f64) -> Measurement {
     let difference = compare(&stage.source, &stage.target, &[SCHEMA]);
     if let Err(difference) = &difference {
         println!("{difference}");
     }
     Measurement {
-        workload: workload.to_owned(),
+        workload: pressure.name.to_owned(),
         contender: "binbridge".to_owned(),
         rtt_ms: 0,
         seconds: took.seconds,

@@ -40,3 +40,28 @@ pub(crate) const LATENCY: [Paced; 2] = [
     Paced { name: "idle-5", workload: CATCH_UP[0], rate: 5, connections: 1 },
     Paced { name: "busy-150", workload: CATCH_UP[0], rate: 150, connections: 4 },
 ];
+
+/// What memory is watched under.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pressure {
+    pub(crate) name: &'static str,
+    /// `binlog_format` of the source.
+    pub(crate) format: &'static str,
+    pub(crate) shape: Shape,
+}
+
+/// What presses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    /// As many transactions as the source can commit.
+    Steady,
+    /// One transaction of `BENCH_TRANSACTION_MIB`.
+    Large,
+}
+
+/// The pressures.
+pub(crate) const MEMORY: [Pressure; 3] = [
+    Pressure { name: "steady-row", format: "ROW", shape: Shape::Steady },
+    Pressure { name: "steady-mixed", format: "MIXED", shape: Shape::Steady },
+    Pressure { name: "large-transaction", format: "ROW", shape: Shape::Large },
+];
