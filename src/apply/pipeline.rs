@@ -18,6 +18,8 @@ pub(super) enum Load {
     Prelude,
     /// Whole transactions; ends in `COMMIT`.
     Batch(Batch),
+    /// A new place of the frontier, without a transaction.
+    Place,
     /// A piece of a large transaction; leaves the target's transaction open.
     Part,
 }
@@ -92,9 +94,8 @@ impl Pipeline {
         let mut batches = Vec::new();
         while !self.in_flight.is_empty() {
             match self.answer().await? {
-                Outcome::Pending | Outcome::Done(Load::Prelude, _) => {}
                 Outcome::Failed(Load::Batch(batch), _) => batches.push(batch),
-                Outcome::Failed(..) => {}
+                Outcome::Pending | Outcome::Done(Load::Prelude, _) | Outcome::Failed(..) => {}
                 Outcome::Done(..) => bail!(Invariant, "a packet ran although the one before it had failed"),
             }
         }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::bail;
+use crate::binlog::UpdatedDatabases;
 use crate::binlog::{
-    Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent, RowsEvent,
+    Body as EventBody, Event, FormatDescription, GtidEvent, Header, IntVarKind, QueryEvent, RowsEvent,
 };
 use crate::error::{Code, Error, Result};
 use crate::position::Coordinates;
@@ -13,7 +16,8 @@ use crate::source::Located;
 
 use super::statement::{self, Boundary, Judgement};
 use super::{
-    Body, Change, Clock, Context, Format, Piece, Routes, RowsChange, StatementChange, Transaction, Unit, Xid,
+    Body, Change, Clock, Context, Format, NameCase, Piece, Routes, RowsChange, StatementChange, Transaction,
+    Unit, Xid,
 };
 
 /// How much of a transaction is held.
@@ -55,6 +59,13 @@ struct Open {
     context: Context,
 }
 
+/// How much of a transaction is held at its end.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    bytes: usize,
+    streamed: bool,
+}
+
 /// Puts events together into transactions.
 #[derive(Debug)]
 pub struct Assembler {
@@ -64,6 +75,8 @@ pub struct Assembler {
     next: Seq,
     resume: Option<Coordinates>,
     format: Arc<Format>,
+    /// The source begins every transaction with a GTID event, be it an anonymous one: MySQL from 5.7.6 on.
+    gtid_events: bool,
     /// Context events before a statement that has no `BEGIN`.
     loose: Context,
     filtered: u64,
@@ -78,10 +91,16 @@ impl Assembler {
             limits,
             next: last.next(),
             resume,
-            format: Arc::new(Format(bytes::Bytes::new())),
+            format: Arc::new(Format(Bytes::new())),
+            gtid_events: false,
             loose: Context::default(),
             filtered: 0,
         }
+    }
+
+    /// Whether the source tells names apart by their case.
+    pub fn learn_source_case(&mut self, case: NameCase) {
+        self.routes.learn_source_case(case);
     }
 
     /// The place after the last whole transaction: where a new stream must begin.
@@ -153,6 +172,7 @@ impl Assembler {
                 bail!(BadEvent, "a transaction without end began at {}", open.head.start)
             }
             (EventBody::Query(query), Await::Start) => {
+                self.require_start(&query)?;
                 self.first_statement(Head { gtid: None, start }, query, located.event.header.timestamp, end)
             }
             (EventBody::Query(query), Await::Begin(head)) => {
@@ -163,6 +183,16 @@ impl Assembler {
             }
             _ => bail!(Invariant, "an event went to the wrong place"),
         }
+    }
+
+    /// Where each transaction has a GTID event, a statement without one stands inside a transaction: taken for one that
+    /// commits by itself, it would be applied without what stands before it. (`BEGIN` still has all of its own behind
+    /// it.)
+    fn require_start(&self, query: &QueryEvent) -> Result<()> {
+        if self.gtid_events && *query.sql != *b"BEGIN" && !query.sql.starts_with(b"XA START ") {
+            bail!(BadEvent, "a statement outside a transaction (is the position inside one?)");
+        }
+        Ok(())
     }
 
     /// `BEGIN`, or a statement that commits by itself.
@@ -178,14 +208,32 @@ impl Assembler {
             Boundary::Begin => self.open(head, None),
             Boundary::XaStart(xid) => self.open(head, Some(xid)),
             Boundary::XaCommit(xid) => {
-                return self.finish(&head, end, timestamp, Body::Resolve(xid, true), 0, false);
+                return Ok(Some(self.finish(
+                    &head,
+                    end,
+                    timestamp,
+                    Body::Resolve(xid, true),
+                    Size::default(),
+                )));
             }
             Boundary::XaRollback(xid) => {
-                return self.finish(&head, end, timestamp, Body::Resolve(xid, false), 0, false);
+                return Ok(Some(self.finish(
+                    &head,
+                    end,
+                    timestamp,
+                    Body::Resolve(xid, false),
+                    Size::default(),
+                )));
             }
             // A commit or rollback without a transaction: the source wrote nothing between.
             Boundary::Commit | Boundary::Rollback => {
-                return self.finish(&head, end, timestamp, Body::Changes(Vec::new()), 0, false);
+                return Ok(Some(self.finish(
+                    &head,
+                    end,
+                    timestamp,
+                    Body::Changes(Vec::new()),
+                    Size::default(),
+                )));
             }
             Boundary::XaEnd | Boundary::None => {
                 let bytes = query.sql.len();
@@ -193,7 +241,7 @@ impl Assembler {
                     Some(statement) => Body::Ddl(statement),
                     None => Body::Changes(Vec::new()),
                 };
-                return self.finish(&head, end, timestamp, body, bytes, false);
+                return Ok(Some(self.finish(&head, end, timestamp, body, Size { bytes, streamed: false })));
             }
         }
         Ok(None)
@@ -219,9 +267,10 @@ impl Assembler {
         timestamp: u32,
         end: Coordinates,
     ) -> Result<Option<Unit>> {
+        let mut ahead = None;
         match statement::boundary(&query.sql)? {
-            Boundary::Commit => return self.close(*open, end, timestamp),
-            Boundary::Rollback => return self.roll_back(*open, end, timestamp),
+            Boundary::Commit => return Ok(Some(self.close(*open, end, timestamp))),
+            Boundary::Rollback => return self.roll_back(&open, end, timestamp),
             Boundary::XaEnd => {}
             Boundary::Begin | Boundary::XaStart(_) | Boundary::XaCommit(_) | Boundary::XaRollback(_) => {
                 bail!(BadEvent, "a transaction without end began at {}", open.head.start)
@@ -231,16 +280,17 @@ impl Assembler {
                 let bytes = query.sql.len() + 256;
                 let create_select = statement::is_create_select(&query.sql);
                 if let Some(statement) = self.judge(query, timestamp, context, false)? {
+                    ahead = self.make_room(&mut open, bytes);
                     open.bytes += bytes;
                     if create_select {
-                        open.create = Some(statement)
+                        open.create = Some(statement);
                     } else {
-                        open.changes.push(Change::Statement(statement))
+                        open.changes.push(Change::Statement(statement));
                     }
                 }
             }
         }
-        Ok(self.keep_open(open))
+        Ok(self.keep_open(open, ahead))
     }
 
     fn take_rows(&mut self, located: Located) -> Result<Option<Unit>> {
@@ -250,9 +300,12 @@ impl Assembler {
             bail!(BadEvent, "a rows event outside a transaction (is the position inside one?)")
         };
         let count = count_rows(&rows)?;
+        let mut ahead = None;
         match self.routes.route(&rows.table) {
             Some(table) => {
-                open.bytes += event.bytes.len() + size_of::<Change>();
+                let size = event.bytes.len() + size_of::<Change>();
+                ahead = self.make_room(&mut open, size);
+                open.bytes += size;
                 open.changes.push(Change::Rows(RowsChange {
                     table,
                     event: rows,
@@ -262,25 +315,35 @@ impl Assembler {
             }
             None => self.filtered += 1,
         }
-        Ok(self.keep_open(open))
+        Ok(self.keep_open(open, ahead))
     }
 
-    fn keep_open(&mut self, mut open: Box<Open>) -> Option<Unit> {
-        let unit = (open.bytes >= self.limits.piece && open.xa.is_none()).then(|| {
-            let index = open.pieces;
-            open.pieces += 1;
-            Unit::Piece(Piece {
-                seq: self.next,
-                start: open.head.start.clone(),
-                index,
-                create: open.create.take(),
-                changes: std::mem::take(&mut open.changes),
-                bytes: std::mem::take(&mut open.bytes),
-                format: Arc::clone(&self.format),
-            })
-        });
+    /// What is held goes ahead before a change that would make it larger than a piece may be: the target takes packets
+    /// up to a limit, so a large change travels alone.
+    fn make_room(&self, open: &mut Open, size: usize) -> Option<Unit> {
+        let fits = open.changes.is_empty() || open.bytes + size <= self.limits.piece;
+        (!fits && open.xa.is_none()).then(|| self.piece(open))
+    }
+
+    fn keep_open(&mut self, mut open: Box<Open>, ahead: Option<Unit>) -> Option<Unit> {
+        let full = open.bytes >= self.limits.piece && open.xa.is_none();
+        let unit = ahead.or_else(|| full.then(|| self.piece(&mut open)));
         self.state = Await::Change(open);
         unit
+    }
+
+    fn piece(&self, open: &mut Open) -> Unit {
+        let index = open.pieces;
+        open.pieces += 1;
+        Unit::Piece(Piece {
+            seq: self.next,
+            start: open.head.start.clone(),
+            index,
+            create: open.create.take(),
+            changes: std::mem::take(&mut open.changes),
+            bytes: std::mem::take(&mut open.bytes),
+            format: Arc::clone(&self.format),
+        })
     }
 
     fn judge(
@@ -298,6 +361,10 @@ impl Assembler {
             Judgement::Keep { sql, database } => {
                 query.sql = sql;
                 query.database = database;
+                // The names listed are the source's.
+                if !self.routes.rules().is_plain() && query.status.updated_databases.is_some() {
+                    query.status.updated_databases = Some(UpdatedDatabases::Many);
+                }
                 Ok(Some(Box::new(StatementChange { timestamp, query, context })))
             }
         }
@@ -310,7 +377,7 @@ impl Assembler {
         };
         match &event.body {
             EventBody::IntVar { kind: IntVarKind::LastInsertId, value } => {
-                context.last_insert_id = Some(*value)
+                context.last_insert_id = Some(*value);
             }
             EventBody::IntVar { kind: IntVarKind::InsertId, value } => context.insert_id = Some(*value),
             EventBody::Rand { seed1, seed2 } => context.rand = Some((*seed1, *seed2)),
@@ -321,33 +388,34 @@ impl Assembler {
 
     fn commit(&mut self, end: Coordinates) -> Result<Option<Unit>> {
         match std::mem::replace(&mut self.state, Await::Start) {
-            Await::Change(open) => self.close(*open, end, 0),
+            Await::Change(open) => Ok(Some(self.close(*open, end, 0))),
             _ => bail!(BadEvent, "a commit outside a transaction (is the position inside one?)"),
         }
     }
 
-    fn close(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
+    fn close(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Unit {
         let body = match open.create {
             Some(create) => Body::CreateSelect(create, open.changes),
             None => Body::Changes(open.changes),
         };
-        self.finish(&open.head, end, timestamp, body, open.bytes, open.pieces > 0)
+        let size = Size { bytes: open.bytes, streamed: open.pieces > 0 };
+        self.finish(&open.head, end, timestamp, body, size)
     }
 
     /// A logged `ROLLBACK` means that a table which cannot roll back was changed: the source kept that part.
-    fn roll_back(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
+    fn roll_back(&mut self, open: &Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
         if !open.changes.is_empty() || open.pieces > 0 {
             bail!(
                 UnsafeStatement,
                 "the transaction rolled back after changing a table that cannot roll back"
             );
         }
-        self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), 0, false)
+        Ok(Some(self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), Size::default())))
     }
 
     fn prepare(&mut self, one_phase: bool, end: Coordinates) -> Result<Option<Unit>> {
         match std::mem::replace(&mut self.state, Await::Start) {
-            Await::Change(open) if one_phase => self.close(*open, end, 0),
+            Await::Change(open) if one_phase => Ok(Some(self.close(*open, end, 0))),
             Await::Change(open) => {
                 let Open { head, xa: Some(xid), changes, bytes, .. } = *open else {
                     bail!(BadEvent, "XA PREPARE of a transaction that did not begin with XA START")
@@ -359,21 +427,20 @@ impl Assembler {
                         self.limits.prepared
                     );
                 }
-                self.finish(&head, end, 0, Body::Prepare(xid, changes), bytes, false)
+                Ok(Some(self.finish(
+                    &head,
+                    end,
+                    0,
+                    Body::Prepare(xid, changes),
+                    Size { bytes, streamed: false },
+                )))
             }
             _ => bail!(BadEvent, "XA PREPARE outside a transaction"),
         }
     }
 
-    fn finish(
-        &mut self,
-        head: &Head,
-        end: Coordinates,
-        timestamp: u32,
-        body: Body,
-        bytes: usize,
-        streamed: bool,
-    ) -> Result<Option<Unit>> {
+    fn finish(&mut self, head: &Head, end: Coordinates, timestamp: u32, body: Body, size: Size) -> Unit {
+        let Size { bytes, streamed } = size;
         let gtid = head.gtid.as_ref();
         let committed_us = gtid
             .and_then(|gtid| gtid.original_commit_timestamp_us.or(gtid.immediate_commit_timestamp_us))
@@ -396,12 +463,13 @@ impl Assembler {
         self.next = self.next.next();
         self.resume = Some(end);
         self.state = Await::Start;
-        Ok(Some(Unit::Whole(transaction)))
+        Unit::Whole(transaction)
     }
 
     /// A new binlog file, or a new stream. A server that starts anew after a crash drops what was open.
     fn new_format(&mut self, format: &FormatDescription) -> Option<Unit> {
-        let event = format.without_checksum();
+        self.gtid_events = format.version() >= (5, 7, 6) && !format.is_mariadb();
+        let event = timeless(&format.without_checksum());
         if event != self.format.0 {
             self.format = Arc::new(Format(event));
         }
@@ -414,9 +482,21 @@ impl Assembler {
         }
         // Between files nothing is open, so the new file's beginning is as good a place as the old one's end.
         let unit = self.interrupt();
-        self.resume = Some(to);
-        unit
+        self.resume = Some(to.clone());
+        unit.or((!artificial).then_some(Unit::Place(to)))
     }
+}
+
+/// A format description without the times at which its file and its server began, so that those of one server are equal.
+fn timeless(event: &[u8]) -> Bytes {
+    let mut event = event.to_vec();
+    // The header's timestamp, and `created` after binlog version (2) and server version (50).
+    for at in [0, Header::LEN + 52] {
+        if let Some(field) = event.get_mut(at..at + 4) {
+            field.fill(0);
+        }
+    }
+    event.into()
 }
 
 /// Walks every row, so that a rows event that does not delimit is found before any of it is applied.
