@@ -15,6 +15,7 @@
 pub mod clock;
 pub mod error;
 pub mod failpoint;
+pub mod hex;
 pub mod position;
 
 pub mod wire;

@@ -127,3 +127,100 @@ impl Admission {
         Some(held)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::error::Code;
+    use crate::position::Coordinates;
+    use crate::progress::{Mark, Ranges, Seq};
+    use crate::transaction::{Clock, Format};
+
+    fn at(seq: u64) -> Coordinates {
+        Coordinates { file: "b.000001".into(), offset: seq * 100 }
+    }
+
+    fn transaction(seq: u64, body: Body) -> Transaction {
+        Transaction {
+            seq: Seq(seq),
+            gtid: None,
+            start: at(seq - 1),
+            end: at(seq),
+            committed_us: None,
+            clock: Clock::default(),
+            body,
+            bytes: 10,
+            streamed: false,
+            format: Arc::new(Format(bytes::Bytes::new())),
+        }
+    }
+
+    fn xid(name: &'static str) -> Xid {
+        Xid { format_id: 1, gtrid: name.into(), bqual: "".into() }
+    }
+
+    fn frontier(earlier: &str) -> Frontier {
+        Frontier::new(Mark { seq: Seq(0), at: Some(at(0)), gtids: None }, earlier.parse::<Ranges>().unwrap())
+    }
+
+    fn admit(
+        admission: &mut Admission,
+        frontiers: &mut [Frontier; 2],
+        seq: u64,
+        body: Body,
+    ) -> Result<Option<Job>> {
+        let [durable, sent] = frontiers;
+        admission.admit(transaction(seq, body), [durable, sent])
+    }
+
+    #[test]
+    fn a_prepared_transaction_holds_the_frontier_until_it_is_resolved() {
+        let mut admission = Admission::new(100);
+        let mut frontiers = [frontier(""), frontier("")];
+        let prepare = Body::Prepare(xid("a"), Vec::new());
+        assert!(admit(&mut admission, &mut frontiers, 1, prepare).unwrap().is_none());
+        let other = admit(&mut admission, &mut frontiers, 2, Body::Changes(Vec::new())).unwrap().unwrap();
+        other.done().for_each(|done| frontiers[0].complete(done).unwrap());
+        assert_eq!(frontiers[0].low().seq, Seq(0));
+        let commit =
+            admit(&mut admission, &mut frontiers, 3, Body::Resolve(xid("a"), true)).unwrap().unwrap();
+        assert_eq!(commit.done().map(|done| done.seq.0).collect::<Vec<_>>(), [1, 3]);
+        commit.done().for_each(|done| frontiers[0].complete(done).unwrap());
+        assert_eq!(frontiers[0].low().seq, Seq(3));
+        assert_eq!(admission.prepared(), 0);
+    }
+
+    #[test]
+    fn what_an_earlier_process_applied_is_not_a_job_again() {
+        let mut admission = Admission::new(100);
+        let mut frontiers = [frontier("2-3"), frontier("2-3")];
+        let prepare = Body::Prepare(xid("a"), Vec::new());
+        assert!(admit(&mut admission, &mut frontiers, 1, prepare).unwrap().is_none());
+        for seq in [2, 3] {
+            assert!(admit(&mut admission, &mut frontiers, seq, Body::Changes(Vec::new())).unwrap().is_none());
+        }
+        assert_eq!(frontiers[0].done().to_string(), "2-3");
+        assert!(admit(&mut admission, &mut frontiers, 4, Body::Resolve(xid("a"), false)).unwrap().is_some());
+    }
+
+    #[test]
+    fn an_xa_commit_whose_prepare_lies_before_the_start_is_refused_and_its_rollback_passed() {
+        let mut admission = Admission::new(100);
+        let mut frontiers = [frontier(""), frontier("")];
+        let error = admit(&mut admission, &mut frontiers, 1, Body::Resolve(xid("a"), true)).unwrap_err();
+        assert_eq!(error.code(), Code::UnsafeStatement);
+        assert!(admit(&mut admission, &mut frontiers, 1, Body::Resolve(xid("a"), false)).unwrap().is_some());
+    }
+
+    #[test]
+    fn prepared_transactions_hold_a_bounded_number_of_bytes() {
+        let mut admission = Admission::new(15);
+        let mut frontiers = [frontier(""), frontier("")];
+        admit(&mut admission, &mut frontiers, 1, Body::Prepare(xid("a"), Vec::new())).unwrap();
+        let error =
+            admit(&mut admission, &mut frontiers, 2, Body::Prepare(xid("b"), Vec::new())).unwrap_err();
+        assert_eq!(error.code(), Code::TooLarge);
+    }
+}

@@ -10,6 +10,7 @@ use crate::bail;
 use crate::binlog::UpdatedDatabases;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
+use crate::hex::hex;
 use crate::position::Coordinates;
 use crate::progress::{Seq, Tables};
 use crate::transaction::StatementChange;
@@ -73,7 +74,7 @@ impl DdlSession {
     pub async fn run_once(&mut self, seq: Seq, at: &Coordinates, statement: &StatementChange) -> Result<()> {
         failpoint::hit("ddl.after_drain");
         let sql = runnable(&statement.query.sql);
-        let digest: String = Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&Sha256::digest(sql));
         let schemas = schemas_of(statement);
         let intent = match self.intent().await? {
             Some(intent) if intent.seq == seq => {

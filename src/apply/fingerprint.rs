@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
+use crate::hex::hex;
 use crate::wire::{Connection, quote_text};
 
 /// Everything of a schema that a DDL statement can change. InnoDB's own table id tells apart two tables of the same
@@ -46,5 +47,5 @@ pub(super) async fn fingerprint(connection: &mut Connection, schemas: &[String])
         }
         digest.update([0xFE]);
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&digest.finalize()))
 }

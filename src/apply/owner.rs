@@ -9,6 +9,7 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
+use crate::hex::hex;
 use crate::progress::{Fence, Recovered, Row, Tables};
 use crate::wire::{Connection, Endpoint, Rows, quote_text};
 
@@ -45,7 +46,7 @@ impl Owner {
     pub fn new(schema: &str, bridge: &str) -> Self {
         // A lock's name has at most 64 characters.
         let digest = Sha256::digest(format!("{schema}\0{bridge}"));
-        let short: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let short = hex(digest.get(..16).unwrap_or(&digest));
         Self { tables: Tables::new(schema, bridge), lock: quote_text(&format!("binbridge:{short}")) }
     }
 
@@ -67,9 +68,25 @@ impl Owner {
                 let _ = session.connection.execute(&format!("KILL {holder}")).await;
             }
             if tokio::time::Instant::now() > deadline {
-                bail!(Fenced, "another connection holds the bridge's lock on the target and does not end");
+                bail!(
+                    ServerBusy,
+                    "another connection holds the bridge's lock on the target and does not end"
+                );
             }
         }
+    }
+
+    /// Ends the connections that older owners wrote through. One that is open at the server's end only would hold the
+    /// progress row's lock for as long as its transaction stays open.
+    pub async fn end_old_writers(&self, session: &mut Session) -> Result<()> {
+        self.require_tables(&mut session.connection).await?;
+        let rows = session.connection.query(&self.tables.old_connections()).await?;
+        for id in rows.rows.iter().filter_map(|row| row.text(0)) {
+            // It may have ended by itself in between (1094).
+            let _ = session.connection.execute(&format!("KILL {id}")).await;
+        }
+        session.connection.execute("COMMIT").await?;
+        Ok(())
     }
 
     /// Becomes the owner at the start of a process: moves the epoch of every row.
@@ -77,7 +94,6 @@ impl Owner {
     /// # Errors
     /// `BB1005` if no start is stored.
     pub async fn take(&self, session: &mut Session, workers: u32) -> Result<Ownership> {
-        self.require_tables(&mut session.connection).await?;
         session.connection.execute(&self.tables.take()).await?;
         let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
         let Some(epoch) = rows.iter().map(|row| row.fence.epoch).max() else {

@@ -92,9 +92,8 @@ impl Pipeline {
         let mut batches = Vec::new();
         while !self.in_flight.is_empty() {
             match self.answer().await? {
-                Outcome::Pending | Outcome::Done(Load::Prelude, _) => {}
                 Outcome::Failed(Load::Batch(batch), _) => batches.push(batch),
-                Outcome::Failed(..) => {}
+                Outcome::Pending | Outcome::Done(Load::Prelude, _) | Outcome::Failed(..) => {}
                 Outcome::Done(..) => bail!(Invariant, "a packet ran although the one before it had failed"),
             }
         }

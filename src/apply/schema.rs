@@ -32,6 +32,8 @@ pub struct TargetColumn {
 pub struct TargetTable {
     /// In order.
     pub columns: Vec<TargetColumn>,
+    /// Its storage engine.
+    pub engine: String,
 }
 
 /// What is known of the target's tables.
@@ -67,6 +69,15 @@ impl Schema {
             let Some(found) = found else {
                 bail!(SchemaMismatch, "table {}.{} is not on the target", table.schema, table.table);
             };
+            if found.engine != "InnoDB" {
+                bail!(
+                    SchemaMismatch,
+                    "table {}.{} has engine {} on the target: its changes would not commit with the progress; use InnoDB or exclude it",
+                    table.schema,
+                    table.table,
+                    found.engine
+                );
+            }
             if self.charsets.is_empty() {
                 self.charsets = charsets(connection).await?;
             }
@@ -89,9 +100,10 @@ impl Schema {
     async fn read(connection: &mut Connection, table: &Routed) -> Result<Option<TargetTable>> {
         let rows = connection
             .query(&format!(
-                "SELECT column_name, data_type, column_type LIKE '%unsigned%', character_set_name, \
-                 column_name = 'my_row_id' AND extra LIKE '%INVISIBLE%' AND ordinal_position = 1 \
-                 FROM information_schema.columns WHERE table_schema = {} AND table_name = {} ORDER BY ordinal_position",
+                "SELECT c.column_name, c.data_type, c.column_type LIKE '%unsigned%', c.character_set_name, \
+                 c.column_name = 'my_row_id' AND c.extra LIKE '%INVISIBLE%' AND c.ordinal_position = 1, t.engine \
+                 FROM information_schema.columns AS c JOIN information_schema.tables AS t USING (table_schema, table_name) \
+                 WHERE c.table_schema = {} AND c.table_name = {} ORDER BY c.ordinal_position",
                 quote_text(&table.schema),
                 quote_text(&table.table)
             ))
@@ -109,7 +121,8 @@ impl Schema {
                 generated_key: row.text(4) == Some("1"),
             })
             .collect();
-        Ok((!columns.is_empty()).then_some(TargetTable { columns }))
+        let engine = rows.rows.first().and_then(|row| row.text(5)).unwrap_or_default().to_owned();
+        Ok((!columns.is_empty()).then_some(TargetTable { columns, engine }))
     }
 }
 
@@ -207,18 +220,21 @@ mod tests {
 
     fn check(ours: &[Column], theirs: Vec<TargetColumn>) -> Result<()> {
         let charsets = HashMap::from([(8, "latin1".to_owned()), (255, "utf8mb4".to_owned())]);
-        fits(ours, true, false, &TargetTable { columns: theirs }, &charsets)
+        fits(ours, true, false, &TargetTable { columns: theirs, engine: "InnoDB".into() }, &charsets)
     }
 
     #[test]
     fn a_missing_column_a_sign_and_a_character_set_are_told() {
         let int = source(ColumnType::Int, false, None);
         let text = source(ColumnType::VarChar, false, Some(8));
-        assert!(check(&[int.clone()], vec![target("a", false, None)]).is_ok());
-        assert!(check(&[int.clone()], vec![target("a", false, None), target("b", false, None)]).is_err());
-        let error = check(&[int.clone()], vec![target("a", true, None)]).unwrap_err();
+        assert!(check(std::slice::from_ref(&int), vec![target("a", false, None)]).is_ok());
+        assert!(
+            check(std::slice::from_ref(&int), vec![target("a", false, None), target("b", false, None)])
+                .is_err()
+        );
+        let error = check(std::slice::from_ref(&int), vec![target("a", true, None)]).unwrap_err();
         assert!(error.to_string().contains("column 1 (a): signed on the source"), "{error}");
-        assert!(check(&[text.clone()], vec![target("a", false, Some("latin1"))]).is_ok());
+        assert!(check(std::slice::from_ref(&text), vec![target("a", false, Some("latin1"))]).is_ok());
         assert!(check(&[text], vec![target("a", false, Some("utf8mb4"))]).is_err());
     }
 

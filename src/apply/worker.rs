@@ -92,6 +92,8 @@ impl Worker {
             bail!(Invariant, "worker {id} has no progress row")
         };
         let frontier = ownership.recovered.frontier.clone();
+        let largest = largest_events(session.max_packet);
+        let limits = BatchLimits { bytes: settings.limits.bytes.min(largest), ..settings.limits };
         Ok(Self {
             pipeline: Pipeline::new(session),
             ddl,
@@ -104,12 +106,17 @@ impl Worker {
             last_sent: last,
             last_durable: last,
             admission: Admission::new(settings.prepared),
-            pace: Pace::new(settings.limits),
+            pace: Pace::new(limits),
             settings,
             pending: Batch::default(),
             lock_conflicts: 0,
             streaming: None,
         })
+    }
+
+    /// Bytes of events that fit one packet to the target.
+    pub fn largest_packet(&self) -> usize {
+        largest_events(self.pipeline.session.max_packet)
     }
 
     /// Up to where everything is committed.
@@ -236,7 +243,9 @@ impl Worker {
             self.sent.complete(done)?;
         }
         let Some(last) = batch.jobs.last() else { bail!(Invariant, "a batch without transactions") };
-        extra.iter().for_each(|statement| packet.push(statement));
+        for statement in extra {
+            packet.push(statement);
+        }
         let committed = last.transaction.committed_us;
         packet.push(&self.settings.tables.record(
             self.id,
@@ -428,6 +437,12 @@ impl Worker {
         self.observer.ddl();
         Ok(())
     }
+}
+
+/// Base64 makes four bytes of three, and a limit is passed by up to one event before it is noticed: half is on the safe
+/// side for all but single rows larger than that.
+fn largest_events(max_packet: usize) -> usize {
+    (max_packet / 2).max(1)
 }
 
 /// `ER_SUBQUERY_NO_1_ROW`: how a guard refuses.

@@ -1,4 +1,4 @@
-//! The small events: ROTATE, HEARTBEAT, INCIDENT, XID, XA_PREPARE, INTVAR, RAND, USER_VAR.
+//! The small events: ROTATE, HEARTBEAT, INCIDENT, XID, `XA_PREPARE`, INTVAR, RAND, `USER_VAR`.
 
 use bytes::Bytes;
 use nom::Parser;
@@ -34,7 +34,7 @@ pub struct XaPrepare {
 pub enum IntVarKind {
     /// `LAST_INSERT_ID()` as the statement sees it.
     LastInsertId,
-    /// The first AUTO_INCREMENT value the statement takes.
+    /// The first `AUTO_INCREMENT` value the statement takes.
     InsertId,
 }
 

@@ -14,7 +14,9 @@ pub fn decimal_text(precision: u8, scale: u8, packed: &[u8]) -> Option<String> {
     let negative = *first & 0x80 == 0;
     *first ^= 0x80;
     if negative {
-        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        for byte in &mut bytes {
+            *byte = !*byte;
+        }
     }
     let mut rest = bytes.as_slice();
     let mut group = |digits: usize| -> Option<String> {

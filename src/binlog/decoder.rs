@@ -18,10 +18,10 @@ use crate::position::GtidSet;
 /// More tables than a statement can have open.
 const OPEN_TABLES_MAX: usize = 16_384;
 /// Compiled table maps that are remembered.
-const KNOWN_TABLES_MAX: usize = 4096;
+const KNOWN_TABLES_MAX: usize = 1024;
 
 /// Decodes the events of one stream, in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decoder {
     checksum_wanted: Checksum,
     /// The format description has not come: only ROTATE and itself are understood.
@@ -65,20 +65,10 @@ impl Decoder {
     pub fn decode(&mut self, raw: Bytes) -> Result<Event> {
         let header = checked_header(&raw)?;
         let bytes = self.strip(&header, raw)?;
-        let body = match header.kind {
-            kind::FORMAT_DESCRIPTION | kind::ROTATE => None,
-            _ if self.format.is_none() => {
-                return Err(bad(header.kind, 0, "comes before the format description"));
-            }
-            kind::TRANSACTION_PAYLOAD => {
-                Some(Body::Payload(TransactionPayload::parse(input(&header, &bytes))?))
-            }
-            _ => None,
-        };
-        let body = match body {
-            Some(body) => body,
-            None => self.body(&header, &bytes)?,
-        };
+        if self.format.is_none() && !matches!(header.kind, kind::FORMAT_DESCRIPTION | kind::ROTATE) {
+            return Err(bad(header.kind, 0, "comes before the format description"));
+        }
+        let body = self.body(&header, &bytes)?;
         Ok(Event { header, body, bytes })
     }
 
@@ -137,6 +127,7 @@ impl Decoder {
                 control::rotate(input, header)
             }
             kind::TABLE_MAP => self.table_map(input),
+            kind::TRANSACTION_PAYLOAD => TransactionPayload::parse(input).map(Body::Payload),
             kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED => {
                 self.open.clear();
                 GtidEvent::parse(input).map(Body::Gtid)

@@ -1,4 +1,4 @@
-//! FORMAT_DESCRIPTION: the first event of each file.
+//! `FORMAT_DESCRIPTION`: the first event of each file.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! GTID, ANONYMOUS_GTID and GTID_TAGGED: the start of a transaction.
+//! GTID, `ANONYMOUS_GTID` and `GTID_TAGGED`: the start of a transaction.
 
 use nom::Parser;
 use nom::bytes::complete::take;

@@ -10,7 +10,7 @@ use super::parse::{Input, Parsed};
 use super::query::{self, QueryEvent};
 use crate::error::Result;
 
-/// Bytes of EXECUTE_LOAD_QUERY's fixed part.
+/// Bytes of `EXECUTE_LOAD_QUERY`'s fixed part.
 pub(super) const POST_HEADER: usize = query::POST_HEADER + 13;
 
 /// A block of a file that LOAD DATA reads.

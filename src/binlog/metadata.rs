@@ -7,9 +7,9 @@ use bytes::Bytes;
 use nom::Parser;
 use nom::number::complete::le_u8;
 
-use super::Column;
 use super::bitmap::bit_msb_first;
 use super::parse::{Input, Parsed, lenenc, lenenc_bytes, lenenc_length, refuse};
+use super::{Column, ColumnType};
 use crate::error::Result;
 
 /// A column of the primary key.
@@ -32,19 +32,13 @@ pub(super) fn parse(input: Input<'_>, columns: &mut [Column], mut rest: &[u8]) -
     let mut found = Found::default();
     while !rest.is_empty() {
         let (after, (field, value)) = input.settle((le_u8, lenenc_bytes).parse(rest))?;
-        input.settle(field_value(input, columns, &mut found, field, value))?;
+        input.settle(field_value(columns, &mut found, field, value))?;
         rest = after;
     }
     Ok(found)
 }
 
-fn field_value<'a>(
-    input: Input<'_>,
-    columns: &mut [Column],
-    found: &mut Found,
-    field: u8,
-    value: &'a [u8],
-) -> Parsed<'a, ()> {
+fn field_value<'a>(columns: &mut [Column], found: &mut Found, field: u8, value: &'a [u8]) -> Parsed<'a, ()> {
     match field {
         1 => {
             found.signedness = true;
@@ -55,12 +49,10 @@ fn field_value<'a>(
         2 => default_charset(columns.iter_mut().filter(|column| column.is_character()), value)?,
         3 => each_charset(columns.iter_mut().filter(|column| column.is_character()), value)?,
         4 => names(columns, value)?,
-        5 => labels(input, columns.iter_mut().filter(|column| column.kind == super::ColumnType::Set), value)?,
-        6 => {
-            labels(input, columns.iter_mut().filter(|column| column.kind == super::ColumnType::Enum), value)?
-        }
-        7 => numbers(columns, super::ColumnType::Geometry, value, |column, number| {
-            column.geometry = Some(number)
+        5 => labels(columns.iter_mut().filter(|column| column.kind == ColumnType::Set), value)?,
+        6 => labels(columns.iter_mut().filter(|column| column.kind == ColumnType::Enum), value)?,
+        7 => numbers(columns, ColumnType::Geometry, value, |column, number| {
+            column.geometry = Some(number);
         })?,
         8 => found.primary_key = Some(key(columns.len(), false, value)?),
         9 => found.primary_key = Some(key(columns.len(), true, value)?),
@@ -71,7 +63,7 @@ fn field_value<'a>(
                 column.visible = bit_msb_first(value, i);
             }
         }
-        13 => numbers(columns, super::ColumnType::Vector, value, |column, number| {
+        13 => numbers(columns, ColumnType::Vector, value, |column, number| {
             column.vector_dimensions = Some(number);
         })?,
         _ => {} // metadata of a newer version: nothing depends on it
@@ -125,7 +117,6 @@ fn names<'a>(columns: &mut [Column], mut value: &'a [u8]) -> Result<(), Refused<
 }
 
 fn labels<'a, 'c>(
-    input: Input<'_>,
     columns: impl Iterator<Item = &'c mut Column>,
     mut value: &'a [u8],
 ) -> Result<(), Refused<'a>> {
@@ -138,7 +129,6 @@ fn labels<'a, 'c>(
             labels.push(Bytes::copy_from_slice(label));
             rest = after;
         }
-        debug_assert!(rest.len() <= input.event.len(), "labels lie within their event");
         (value, column.labels) = (rest, Some(labels));
     }
     Ok(())
@@ -146,7 +136,7 @@ fn labels<'a, 'c>(
 
 fn numbers<'a>(
     columns: &mut [Column],
-    kind: super::ColumnType,
+    kind: ColumnType,
     mut value: &'a [u8],
     store: impl Fn(&mut Column, u32),
 ) -> Result<(), Refused<'a>> {

@@ -1,4 +1,4 @@
-//! TRANSACTION_PAYLOAD: the events of a transaction, compressed.
+//! `TRANSACTION_PAYLOAD`: the events of a transaction, compressed.
 
 use std::io::{Cursor, Read};
 

@@ -33,7 +33,7 @@ pub struct QueryEvent {
 /// The status variables of a statement (`Query_event_status_vars` in `statement_events.h`). What was not logged is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatusVars {
-    /// `OPTION_*` bits: 0x4000 auto_is_null, 0x80000 not autocommit, 0x4000000 no foreign key checks, 0x8000000 relaxed unique.
+    /// `OPTION_*` bits: 0x4000 `auto_is_null`, 0x80000 not autocommit, 0x4000000 no foreign key checks, 0x8000000 relaxed unique.
     pub flags2: Option<u32>,
     /// `sql_mode` bits.
     pub sql_mode: Option<u64>,
@@ -69,6 +69,8 @@ pub struct StatusVars {
     pub sql_require_primary_key: Option<u8>,
     /// `default_table_encryption`.
     pub default_table_encryption: Option<u8>,
+    /// `enable_cascade_triggers` (9.7).
+    pub enable_cascade_triggers: Option<bool>,
     /// The code at which reading stopped because it is not known; whatever followed it was not read.
     pub unknown: Option<u8>,
 }
@@ -89,7 +91,7 @@ impl QueryEvent {
         Self::variable_part(input, &fixed, rest)
     }
 
-    /// What follows the fixed part, the same in EXECUTE_LOAD_QUERY.
+    /// What follows the fixed part, the same in `EXECUTE_LOAD_QUERY`.
     pub(super) fn variable_part(input: Input<'_>, fixed: &Fixed, rest: &[u8]) -> Result<Self> {
         let (sql, (status, database, _)) = input
             .settle((take(fixed.status_length), take(fixed.database_length), take(1_usize)).parse(rest))?;
@@ -153,6 +155,7 @@ impl StatusVars {
             18 => set(&mut self.default_collation_for_utf8mb4, le_u16(rest)?),
             19 => set(&mut self.sql_require_primary_key, le_u8(rest)?),
             20 => set(&mut self.default_table_encryption, le_u8(rest)?),
+            21 => set(&mut self.enable_cascade_triggers, le_u8.map(|byte| byte != 0).parse(rest)?),
             _ => {
                 self.unknown = Some(code);
                 &[]

@@ -1,4 +1,4 @@
-//! TABLE_MAP: a table's name and columns, compiled to a plan for walking its rows.
+//! `TABLE_MAP`: a table's name and columns, compiled to a plan for walking its rows.
 
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ use crate::error::Result;
 
 /// The most columns a table can have.
 const MAX_COLUMNS: usize = 4096;
+/// More than names, labels and all can take: what is compiled is several times as large.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// A table as rows events of this statement see it.
 #[derive(Debug)]
@@ -49,6 +51,9 @@ impl TableMap {
 
     /// Compiles a table map. The event is copied: it outlives the buffer it came in.
     pub(super) fn parse(input: Input<'_>) -> Result<Self> {
+        if input.event.len() > MAX_BYTES {
+            return Err(input.bad(0, format!("has {} bytes", input.event.len())));
+        }
         let bytes = Bytes::copy_from_slice(input.event);
         let input = Input { event: &bytes, ..input };
         let (rest, (table_id, flags, schema, table)) = input.settle(names(input.body()))?;

@@ -1,4 +1,4 @@
-//! GTID_TAGGED: the same as GTID in the format of the server's serialization library.
+//! `GTID_TAGGED`: the same as GTID in the format of the server's serialization library.
 //!
 //! `version size last_non_ignorable_field_id { field_id value }`, everything variable-length integers; fields that hold
 //! their default are left out (`libs/mysql/serialization/readme.md`, `Gtid_event::define_fields`).

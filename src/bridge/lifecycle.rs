@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::apply::{BatchLimits, DdlSession, Ended, Owner, Ownership, Session, Settings, Worker};
+use crate::apply::{BatchLimits, DdlSession, Delivery, Ended, Owner, Ownership, Session, Settings, Worker};
 use crate::bail;
 use crate::error::{Code, Error, Result};
 use crate::observe::{End, Lifecycle, Observer};
@@ -93,7 +93,7 @@ impl Bridge {
                 Err(error) => error,
             };
             self.observer.connected(End::Target, false);
-            self.observer.error(error.code());
+            self.observer.failure(&error);
             if !error.is_transient() || (ownership.is_none() && Instant::now() > deadline) {
                 return Err(error);
             }
@@ -117,7 +117,12 @@ impl Bridge {
 
     /// One life of the stages: from the progress row until the end or an error.
     async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Mark> {
-        let mut worker = self.sink(ownership).await?;
+        let stop = self.stop.clone();
+        let mut worker = tokio::select! {
+            worker = self.sink(ownership) => worker?,
+            // Nothing is in flight yet, and taking over is safe to break off anywhere.
+            () = stop.cancelled() => bail!(ConnectionLost, "stopped while connecting to the target"),
+        };
         let Some(owned) = ownership.as_ref() else { bail!(Invariant, "no owner after taking over") };
         let low = worker.durable().clone();
         if let Some(at) = &low.at {
@@ -126,7 +131,7 @@ impl Bridge {
         info!(seq = low.seq.0, position = %describe(&low), "going on from");
         let (sender, mut deliveries) = mpsc::channel(CHANNEL);
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
-        tasks.spawn(self.reader(owned, &low, sender)?.run());
+        tasks.spawn(self.reader(owned, &low, worker.largest_packet(), sender)?.run());
         let (endpoint, observer) = (self.plan.source.clone(), Arc::clone(&self.observer));
         let poller = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(poller::run(endpoint, observer)));
         self.observer.lifecycle(Lifecycle::CatchingUp, "reading from the source");
@@ -152,6 +157,8 @@ impl Bridge {
         let here = |error: Error| error.context(target.clone());
         let mut locked = self.owner.locked_session(&self.plan.target).await.map_err(here)?;
         self.inspect(&mut locked.connection).await.map_err(here)?;
+        self.owner.end_old_writers(&mut locked).await.map_err(here)?;
+        let session = Session::open(&self.plan.target).await.map_err(here)?;
         let owned = match ownership.take() {
             None => self.owner.take(&mut locked, 1).await,
             Some(before) => {
@@ -162,7 +169,8 @@ impl Bridge {
             }
         };
         let owned = ownership.insert(owned.map_err(here)?);
-        let session = Session::open(&self.plan.target).await.map_err(here)?;
+        let writer = self.owner.tables.name_connection(0, session.connection.server().connection_id);
+        locked.run(&[writer, "COMMIT".to_owned()]).await.map_err(here)?;
         let ddl = DdlSession::new(locked, self.owner.tables.clone(), owned).await.map_err(here)?;
         self.observer.connected(End::Target, true);
         let settings = Settings {
@@ -204,7 +212,8 @@ impl Bridge {
         &self,
         owned: &Ownership,
         low: &Mark,
-        out: mpsc::Sender<crate::apply::Delivery>,
+        largest: usize,
+        out: mpsc::Sender<Delivery>,
     ) -> Result<Reader> {
         let plan = &self.plan;
         let derived = ServerId::Derived(stable_server_id(owned.bridge_uuid));
@@ -215,7 +224,7 @@ impl Bridge {
             report_host: plan.report_host.clone(),
             heartbeat: plan.heartbeat,
         };
-        let limits = Limits { piece: plan.large_transaction, prepared: plan.memory / 4 };
+        let limits = Limits { piece: plan.large_transaction.min(largest), prepared: plan.memory / 4 };
         let start = start_of(low)?;
         let resume: Option<Coordinates> = low.at.clone();
         let budget_shares = (plan.memory / SHARE).max(1);
@@ -229,6 +238,7 @@ impl Bridge {
             budget: Arc::new(Semaphore::new(budget_shares)),
             budget_shares,
             out,
+            handed_over: 0,
         })
     }
 }

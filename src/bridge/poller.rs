@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
 use crate::error::{Code, Error, Result};
-use crate::observe::Observer;
+use crate::observe::{Lifecycle, Observer};
 use crate::position::Coordinates;
 use crate::source::Identity;
 use crate::wire::{Connection, Endpoint};
@@ -49,7 +49,22 @@ async fn poll(endpoint: &Endpoint, open: Option<Connection>, observer: &Observer
     let logs = binary_logs(&mut connection).await?;
     let end = logs.last().map(|(file, size)| Coordinates { file: file.as_str().into(), offset: *size });
     observer.source_end(end.as_ref(), &logs);
+    tell_phase(observer);
     Ok(connection)
+}
+
+/// Behind by more than this is catching up.
+const IN_STEP_SECONDS: f64 = 10.0;
+
+/// Between catching up and streaming there is no event, only the lag.
+fn tell_phase(observer: &Observer) {
+    let now = observer.progress();
+    let in_step = now.lag.applied_seconds.is_some_and(|seconds| seconds < IN_STEP_SECONDS);
+    match (now.state.name.as_str(), in_step) {
+        ("catching_up", true) => observer.lifecycle(Lifecycle::Streaming, "in step with the source"),
+        ("streaming", false) => observer.lifecycle(Lifecycle::CatchingUp, "behind the source"),
+        _ => {}
+    }
 }
 
 /// `SHOW BINARY LOGS`: each file with its size. The last one's size is the end of the log.

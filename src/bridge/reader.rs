@@ -12,7 +12,7 @@ use crate::bail;
 use crate::binlog::Body;
 use crate::error::{Error, Result};
 use crate::observe::{End, Observer};
-use crate::position::{GtidSet, Start};
+use crate::position::{Coordinates, GtidSet, Start};
 use crate::source::{Located, Registration, Stream};
 use crate::transaction::{Assembler, Unit};
 
@@ -34,6 +34,7 @@ pub(super) struct Reader {
     pub(super) budget: Arc<Semaphore>,
     pub(super) budget_shares: usize,
     pub(super) out: mpsc::Sender<Delivery>,
+    pub(super) handed_over: u64,
 }
 
 /// The other side is gone; its own error says why.
@@ -125,6 +126,12 @@ impl Reader {
         let size = located.event.bytes.len();
         let end = located.end();
         let heartbeat = matches!(located.event.body, Body::Heartbeat { .. });
+        if let (Body::Rotate { file, offset, artificial: true }, None) =
+            (&located.event.body, self.assembler.resume())
+        {
+            // A start by GTID has no place until the source says where it begins.
+            self.observer.loaded(&Coordinates { file: Arc::clone(file), offset: *offset });
+        }
         self.observer.event(kind, size);
         if heartbeat {
             self.observer.heartbeat(&end);
@@ -151,8 +158,19 @@ impl Reader {
     async fn hand_over(&mut self, unit: Unit) -> std::result::Result<(), Gone> {
         let shares = unit.bytes().div_ceil(SHARE).clamp(1, self.budget_shares);
         let shares = u32::try_from(shares).unwrap_or(u32::MAX);
+        self.tell_queue();
         let Ok(share) = Arc::clone(&self.budget).acquire_many_owned(shares).await else { return Err(Gone) };
         self.out.send(Delivery { unit, share: Some(share) }).await.map_err(|_| Gone)
+    }
+
+    /// Now and then: the figures are for people.
+    fn tell_queue(&mut self) {
+        self.handed_over += 1;
+        if self.handed_over % 64 == 1 {
+            let used = self.budget_shares.saturating_sub(self.budget.available_permits());
+            let depth = self.out.max_capacity() - self.out.capacity();
+            self.observer.queue("apply", depth, used * SHARE, self.budget_shares * SHARE);
+        }
     }
 }
 

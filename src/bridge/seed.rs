@@ -7,7 +7,7 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::position::{Start, check_against_logs};
-use crate::progress::{Mark, Seq};
+use crate::progress::{Mark, Row, Seq};
 use crate::source::{Identity, Registration, ServerId, probe, stable_server_id};
 use crate::wire::{Connection, ReplicaStatus, Running};
 
@@ -55,11 +55,14 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
     // The lock ends a bridge that still runs with the old position.
     let mut session = owner.locked_session(&plan.target).await?;
     session.run(&owner.tables.create()).await.map_err(|error| match error.code() {
-        Code::Privilege => error.context(format!("the target account needs CREATE, INSERT, UPDATE, DELETE and SELECT on {}.*", plan.schema)),
+        Code::Privilege => error.context(format!(
+            "the target account needs CREATE, INSERT, UPDATE, DELETE and SELECT on {}.*",
+            plan.schema
+        )),
         _ => error,
     })?;
-    let stored = session.connection.query(&owner.tables.read(true)).await?;
-    if !stored.rows.is_empty() && !replace {
+    let stored = Row::parse_all(&session.connection.query(&owner.tables.read(true)).await?)?;
+    if !stored.is_empty() && !replace {
         session.connection.execute("ROLLBACK").await?;
         bail!(PositionExists, "bridge {} has a position on the target already", plan.name);
     }
@@ -68,7 +71,8 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
         Start::Gtid(set) => Mark { seq: Seq(0), at: None, gtids: Some(set.clone()) },
     };
     session.run(&owner.tables.forget()).await?;
-    session.run(&owner.tables.start(Uuid::new_v4(), source_uuid, &low, now_us())).await?;
+    let epoch = stored.iter().map(|row| row.fence.epoch + 1).max().unwrap_or(0);
+    session.run(&owner.tables.start(Uuid::new_v4(), source_uuid, &low, epoch, now_us())).await?;
     session.connection.execute("COMMIT").await?;
     Ok(())
 }
@@ -81,7 +85,8 @@ pub async fn decide_ddl(plan: &Plan, ran: bool) -> Result<()> {
     let owner = Owner::new(&plan.schema, &plan.name);
     let mut session = owner.locked_session(&plan.target).await?;
     let word = if ran { "done" } else { "undone" };
-    let sql = format!("UPDATE {} SET decided = '{word}' WHERE {}", owner.tables.table("ddl"), owner.tables.mine());
+    let sql =
+        format!("UPDATE {} SET decided = '{word}' WHERE {}", owner.tables.table("ddl"), owner.tables.mine());
     let changed = session.connection.execute(&sql).await?.affected;
     session.connection.execute("COMMIT").await?;
     if changed == 0 {
@@ -94,17 +99,28 @@ pub async fn decide_ddl(plan: &Plan, ran: bool) -> Result<()> {
 ///
 /// # Errors
 /// `BB1004` if its SQL thread runs or has an error, or if it is no replica.
-pub async fn ask_replica(session: &mut Connection, own_binlog: bool, by_gtid: bool) -> Result<(Start, String)> {
+pub async fn ask_replica(
+    session: &mut Connection,
+    own_binlog: bool,
+    by_gtid: bool,
+) -> Result<(Start, String)> {
     let rows = session.query(session.dialect().replica_status()).await?;
     let channels = ReplicaStatus::from_rows(&rows)?;
     let [status] = channels.as_slice() else {
         bail!(Position, "the server has {} replication channels, one is needed", channels.len());
     };
     if status.sql_running {
-        bail!(Position, "the replica's SQL thread still runs: its position moves; stop it first (RDS: CALL mysql.rds_stop_replication)");
+        bail!(
+            Position,
+            "the replica's SQL thread still runs: its position moves; stop it first (RDS: CALL mysql.rds_stop_replication)"
+        );
     }
     if status.last_sql_errno != 0 {
-        bail!(Position, "the replica's SQL thread stopped with error {}: it lacks changes of its source", status.last_sql_errno);
+        bail!(
+            Position,
+            "the replica's SQL thread stopped with error {}: it lacks changes of its source",
+            status.last_sql_errno
+        );
     }
     let receiving = status.io_running != Running::No;
     let note = format!(
@@ -115,7 +131,10 @@ pub async fn ask_replica(session: &mut Connection, own_binlog: bool, by_gtid: bo
     );
     if own_binlog {
         let logs = session.query(session.dialect().binary_log_status()).await?;
-        let row = logs.rows.first().ok_or_else(|| Error::new(Code::Position, "the replica writes no binlog of its own"))?;
+        let row = logs
+            .rows
+            .first()
+            .ok_or_else(|| Error::new(Code::Position, "the replica writes no binlog of its own"))?;
         return Ok((place(row.text(0), row.text(1))?, note));
     }
     if by_gtid {

@@ -40,6 +40,10 @@ pub(super) enum ConfigCommand {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(super) enum Generate {
+    /// A Grafana dashboard.
+    Dashboard,
+    /// Prometheus alerts.
+    Alerts,
     /// A configuration file with every key, its default and its meaning.
     Config,
     /// The error codes with their exit codes and remedies.
@@ -59,6 +63,7 @@ pub(super) struct Settings {
 
 #[derive(Debug, Clone, ClapArgs)]
 #[group(skip)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct PositionArgs {
     #[command(flatten)]
     pub(super) settings: Settings,

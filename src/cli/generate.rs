@@ -4,12 +4,15 @@ use std::fmt::Write;
 
 use crate::config::{KEYS, Key};
 use crate::error::{Code, Policy, Result};
+use crate::observe::assets;
 
 use super::args::Generate;
 use super::say;
 
 pub(super) fn run(what: Generate) -> Result<()> {
     match what {
+        Generate::Dashboard => say(assets::DASHBOARD),
+        Generate::Alerts => say(assets::ALERTS),
         Generate::Config => say(&configuration()),
         Generate::Errors => say(&errors()),
     }

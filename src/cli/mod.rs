@@ -48,10 +48,15 @@ impl Settings {
 
 fn flag(text: &str) -> Result<config::Flag> {
     match text.split_once('=') {
-        Some((key, value)) => {
-            Ok(config::Flag { key: key.trim().to_owned(), value: value.to_owned(), flag: format!("--set {key}") })
-        }
-        None => Err(Error::new(Code::Usage, format!("--set {text}: not of the form key=value, such as --set source.port=3306"))),
+        Some((key, value)) => Ok(config::Flag {
+            key: key.trim().to_owned(),
+            value: value.to_owned(),
+            flag: format!("--set {key}"),
+        }),
+        None => Err(Error::new(
+            Code::Usage,
+            format!("--set {text}: not of the form key=value, such as --set source.port=3306"),
+        )),
     }
 }
 
@@ -69,6 +74,7 @@ fn say(text: &str) -> Result<()> {
 /// A runtime for the commands that ask servers.
 fn block_on<F: Future>(future: F) -> Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::new(Code::LocalIo, format!("cannot start the runtime: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| Error::new(Code::LocalIo, format!("cannot start the runtime: {error}")))?;
     Ok(runtime.block_on(future))
 }

@@ -46,7 +46,9 @@ async fn find_check_store(args: &PositionArgs, plan: &Plan) -> Result<()> {
         return say("stored:   nothing (--dry-run)\n");
     }
     let target = format!("{}:{}", plan.target.host, plan.target.port);
-    store(plan, &start, &checked.identity.uuid, args.replace).await.map_err(|error| error.context(format!("target {target}")))?;
+    store(plan, &start, &checked.identity.uuid, args.replace)
+        .await
+        .map_err(|error| error.context(format!("target {target}")))?;
     say(&format!("stored:   as the start of bridge {} on {target}; next: binbridge run\n", plan.name))
 }
 
@@ -68,7 +70,9 @@ fn replica_endpoint(args: &PositionArgs, plan: &Plan, replica: &str) -> Result<E
     };
     host.trim_matches(['[', ']']).clone_into(&mut endpoint.host);
     if let Some(port) = port {
-        endpoint.port = port.parse().map_err(|_| Error::new(Code::Usage, format!("--replica {replica}: `{port}` is not a port")))?;
+        endpoint.port = port
+            .parse()
+            .map_err(|_| Error::new(Code::Usage, format!("--replica {replica}: `{port}` is not a port")))?;
     }
     if let Some(user) = &args.replica_user {
         endpoint.user.clone_from(user);
@@ -86,7 +90,10 @@ fn from_words(args: &PositionArgs) -> Result<Start> {
             (Start::File(format!("{file}:{offset}").parse::<Coordinates>()?), "--file and --offset")
         }
         (None, _, _, Some(set)) => (Start::Gtid(set.parse()?), "--gtid-set"),
-        _ => bail!(Usage, "say where the position is: a TEXT file, --replica, --file and --offset, or --gtid-set"),
+        _ => bail!(
+            Usage,
+            "say where the position is: a TEXT file, --replica, --file and --offset, or --gtid-set"
+        ),
     };
     say(&format!("found:    {}\nfrom:     {from}\n", shown(&start)))?;
     Ok(start)
@@ -103,9 +110,20 @@ fn from_text(args: &PositionArgs, path: &Path) -> Result<Start> {
     let starts = found.starts();
     let wanted = starts.iter().find(|start| matches!(start, Start::Gtid(_)) == args.by_gtid);
     let Some(start) = wanted else {
-        bail!(Position, "{}: no {} in it", path.display(), if args.by_gtid { "GTID set" } else { "file and offset; add --by-gtid to start by GTID" });
+        bail!(
+            Position,
+            "{}: no {} in it",
+            path.display(),
+            if args.by_gtid { "GTID set" } else { "file and offset; add --by-gtid to start by GTID" }
+        );
     };
-    say(&format!("found:    {}\nfrom:     {}: {}\nwhose:    {}\n", shown(start), path.display(), found.origin, found.whose))?;
+    say(&format!(
+        "found:    {}\nfrom:     {}: {}\nwhose:    {}\n",
+        shown(start),
+        path.display(),
+        found.origin,
+        found.whose
+    ))?;
     for warning in &found.warnings {
         say(&format!("warning:  {warning}\n"))?;
     }
@@ -113,7 +131,9 @@ fn from_text(args: &PositionArgs, path: &Path) -> Result<Start> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    let cannot = |error: std::io::Error| Error::new(Code::Position, format!("cannot read {}: {error}", path.display()));
+    let cannot = |error: std::io::Error| {
+        Error::new(Code::Position, format!("cannot read {}: {error}", path.display()))
+    };
     let mut bytes = Vec::new();
     if path == Path::new("-") {
         std::io::stdin().lock().take(MOST_TEXT).read_to_end(&mut bytes).map_err(cannot)?;

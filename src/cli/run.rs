@@ -54,7 +54,8 @@ fn bootstrap(settings: &Settings) -> Result<ExitCode> {
         "binbridge starts"
     );
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Error::new(Code::LocalIo, format!("cannot start the runtime: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| Error::new(Code::LocalIo, format!("cannot start the runtime: {error}")))?;
     let result = runtime.block_on(supervise(plan, &observer, config.shutdown.grace));
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(conclude(result, &observer))
@@ -69,12 +70,14 @@ fn conclude(result: Result<End>, observer: &Observer) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(End::Forced(why)) => {
-            warn!(why, "stopped before everything in flight was finished; the next start goes on from the last commit");
+            warn!(
+                why,
+                "stopped before everything in flight was finished; the next start goes on from the last commit"
+            );
             ExitCode::from(exit::EX_TEMPFAIL)
         }
         Err(failure) => {
             observer.lifecycle(Lifecycle::Failed, &failure.to_string());
-            observer.failure(&failure);
             error!(code = %failure.code(), remedy = failure.code().remedy(), "{failure}");
             ExitCode::from(failure.exit_code())
         }
@@ -118,7 +121,11 @@ pub(super) fn plan(config: &Config) -> Result<Plan> {
         target: config.target.endpoint.clone(),
         server_id: config.source.server_id,
         accept_uuid: config.source.accept_uuid.map(|uuid| uuid.to_string()),
-        report_host: config.source.report_host.clone().unwrap_or_else(|| format!("binbridge-{}", config.bridge.name)),
+        report_host: config
+            .source
+            .report_host
+            .clone()
+            .unwrap_or_else(|| format!("binbridge-{}", config.bridge.name)),
         heartbeat: config.source.heartbeat,
         rules,
         fold_names,
@@ -136,14 +143,18 @@ pub(super) fn plan(config: &Config) -> Result<Plan> {
 fn rules(config: &Config) -> Result<(Option<bool>, Rules)> {
     let filter = &config.filter;
     let patterns = |patterns: &[crate::config::Pattern]| -> Result<Vec<crate::transaction::Pattern>> {
-        patterns.iter().map(|pattern| format!("{}.{}", pattern.schema, pattern.table.as_deref().unwrap_or("*")).parse()).collect()
+        patterns
+            .iter()
+            .map(|pattern| format!("{}.{}", pattern.schema, pattern.table.as_deref().unwrap_or("*")).parse())
+            .collect()
     };
     let mut rename_schemas = HashMap::new();
     let mut rename_tables = HashMap::new();
     for Rename { from, to } in &filter.rename {
         match (&from.table, &to.table) {
             (Some(table), Some(to_table)) => {
-                rename_tables.insert((from.schema.clone(), table.clone()), (to.schema.clone(), to_table.clone()));
+                rename_tables
+                    .insert((from.schema.clone(), table.clone()), (to.schema.clone(), to_table.clone()));
             }
             _ => {
                 rename_schemas.insert(from.schema.clone(), to.schema.clone());

@@ -57,6 +57,9 @@ impl Observer {
         if state.lifecycle != lifecycle {
             state.since_us = now_us();
         }
+        if matches!(lifecycle, Lifecycle::Stopped | Lifecycle::Failed) {
+            state.source_lost();
+        }
         state.lifecycle = lifecycle;
         reason.clone_into(&mut state.reason);
     }
@@ -130,7 +133,8 @@ impl Observer {
         instruments.batch_bytes.observe(float(batch.bytes));
         let mut state = self.state();
         for committed_us in batch.committed_us {
-            let latency_us = now_us.saturating_sub(state.here(*committed_us));
+            // Clocks are never that equal.
+            let latency_us = now_us.saturating_sub(state.here(*committed_us)).max(1);
             instruments.latency.observe(float(latency_us) / 1e6);
             state.latencies.record(latency_us);
         }
@@ -162,7 +166,11 @@ impl Observer {
 
     /// An error happened: counted, and shown with its remedy.
     pub fn failure(&self, error: &Error) {
-        self.note_error(error.code(), error.to_string());
+        let text = error.to_string();
+        let words = text
+            .strip_prefix(error.code().as_str())
+            .map_or(text.as_str(), |rest| rest.trim_start_matches(": "));
+        self.note_error(error.code(), words.to_owned());
     }
 
     /// An invariant of the program is broken.
@@ -376,4 +384,83 @@ fn float(value: u64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "clock offsets are far below 2^52 us")]
 fn seconds(us: i64) -> f64 {
     us as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(offset: u64) -> Coordinates {
+        Coordinates::new("b.000001", offset)
+    }
+
+    fn caught_up() -> Arc<Observer> {
+        let observer = Observer::new("main");
+        observer.loaded(&at(4));
+        observer.heartbeat(&at(4));
+        assert_eq!(observer.progress().lag.applied_seconds, Some(0.0));
+        observer
+    }
+
+    #[test]
+    fn a_bridge_that_has_ended_does_not_claim_to_be_level() {
+        for end in [Lifecycle::Stopped, Lifecycle::Failed] {
+            let observer = caught_up();
+            observer.lifecycle(end, "for a test");
+            assert_eq!(observer.progress().lag.applied_seconds, None);
+            assert!(
+                observer.metrics().contains("binbridge_lag_seconds{stage=\"applied\",bridge=\"main\"} NaN")
+            );
+            assert!(observer.metrics().contains("binbridge_lag_known{stage=\"applied\",bridge=\"main\"} 0"));
+        }
+    }
+
+    #[test]
+    fn a_commit_is_counted_and_its_latency_corrected_by_the_clock_offset() {
+        let observer = caught_up();
+        let source_us = now_us() + 3_600_000_000 - 250_000;
+        observer.clock_offset(Some(3_600_000_000));
+        observer.received(&at(900), Some(source_us), 2);
+        assert_eq!(observer.progress().lag.transactions, 2);
+        observer.committed(&Committed {
+            at: at(900),
+            seq: 2,
+            transactions: 1,
+            filtered: 1,
+            rows: 7,
+            statements: 0,
+            bytes: 640,
+            newest_committed_us: Some(source_us),
+            committed_us: &[source_us],
+        });
+        let now = observer.progress();
+        assert_eq!((now.totals.applied, now.totals.filtered, now.totals.rows), (1, 1, 7));
+        assert_eq!((now.lag.transactions, now.position.applied.as_deref()), (0, Some("b.000001:900")));
+        let p50 = now.latency.p50_ms.unwrap();
+        assert!((250.0..2000.0).contains(&p50), "{p50}");
+        let metrics = observer.metrics();
+        assert!(metrics.contains("binbridge_rows_total{bridge=\"main\"} 7"));
+        assert!(metrics.contains("binbridge_commit_latency_seconds_count{bridge=\"main\"} 1"));
+    }
+
+    #[test]
+    fn the_newest_error_is_shown_with_code_words_and_remedy_apart() {
+        let observer = Observer::new("main");
+        observer.failure(&Error::new(Code::RowMissing, "update finds no row").context("table a.b"));
+        let error = observer.progress().last_error.unwrap();
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("BB4002", "update finds no row; table a.b")
+        );
+        assert_eq!((error.remedy.as_str(), error.transient), (Code::RowMissing.remedy(), false));
+        let counted = "binbridge_errors_total{code=\"BB4002\",severity=\"definite\",bridge=\"main\"} 1";
+        assert!(observer.metrics().contains(counted));
+    }
+
+    #[test]
+    fn a_snapshot_survives_its_json() {
+        let now = caught_up().progress();
+        let text = serde_json::to_string(&now).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), now);
+    }
 }

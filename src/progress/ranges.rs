@@ -129,7 +129,9 @@ mod tests {
                 prop_assert_eq!(ranges.insert(number), model.insert(number));
             }
             let mut more = Ranges::default();
-            other.iter().for_each(|&number| { more.insert(number); });
+            for &number in &other {
+                more.insert(number);
+            }
             ranges.union(&more);
             model.extend(other);
             ranges.forget_through(limit);

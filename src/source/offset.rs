@@ -1,5 +1,8 @@
 //! Offsets in a binlog file, kept at 64 bits although events carry 32.
 
+/// Where 32 bits begin anew.
+const WRAP: u64 = 1 << 32;
+
 /// The running offset in one binlog file. An event's header holds the low 32 bits of its end; files may be larger than
 /// 4 GiB (one huge transaction is enough).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +25,6 @@ impl Offset {
         if end_position == 0 {
             return self;
         }
-        const WRAP: u64 = 1 << 32;
         let same_window = (self.0 & !(WRAP - 1)) | u64::from(end_position);
         // Offsets only grow within a file, so a smaller one has passed the next multiple of 4 GiB.
         Self(if same_window < self.0 { same_window + WRAP } else { same_window })

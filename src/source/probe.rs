@@ -24,13 +24,18 @@ pub async fn probe(mut registration: Registration, start: &Start) -> Result<Iden
     loop {
         let located = stream.next().await?;
         match &located.event.body {
-            Body::Rotate { artificial: true, .. } => {}
-            Body::FormatDescription(_) | Body::PreviousGtids(_) => {}
-            Body::Heartbeat { .. } | Body::Rotate { .. } | Body::Stop | Body::Gtid(_) => return Ok(stream.identity().clone()),
+            Body::Rotate { artificial: true, .. } | Body::FormatDescription(_) | Body::PreviousGtids(_) => {}
+            Body::Heartbeat { .. } | Body::Rotate { .. } | Body::Stop | Body::Gtid(_) => {
+                return Ok(stream.identity().clone());
+            }
             Body::Query(query) if *query.sql == *b"BEGIN" || !registration_has_gtids(&stream) => {
                 return Ok(stream.identity().clone());
             }
-            _ => bail!(ImpossiblePosition, "the position lies inside a transaction: at {} stands an event that cannot be its first", located.start()),
+            _ => bail!(
+                ImpossiblePosition,
+                "the position lies inside a transaction: at {} stands an event that cannot be its first",
+                located.start()
+            ),
         }
     }
 }

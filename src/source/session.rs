@@ -260,7 +260,7 @@ impl Stream {
                 bail!(DuplicateServerId, "server id {id} is used by the source or another of its replicas")
             }
             ServerId::Chosen(id) => Ok(id),
-            ServerId::Derived(id) => Ok((id..).find(|id| !taken.contains(id)).unwrap_or(id)),
+            ServerId::Derived(id) => Ok((id..=u32::MAX).find(|id| !taken.contains(id)).unwrap_or(id)),
         }
     }
 }

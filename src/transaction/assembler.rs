@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bail;
+use crate::binlog::UpdatedDatabases;
 use crate::binlog::{
     Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent, RowsEvent,
 };
@@ -53,6 +54,13 @@ struct Open {
     bytes: usize,
     pieces: u32,
     context: Context,
+}
+
+/// How much of a transaction is held at its end.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    bytes: usize,
+    streamed: bool,
 }
 
 /// Puts events together into transactions.
@@ -178,14 +186,32 @@ impl Assembler {
             Boundary::Begin => self.open(head, None),
             Boundary::XaStart(xid) => self.open(head, Some(xid)),
             Boundary::XaCommit(xid) => {
-                return self.finish(&head, end, timestamp, Body::Resolve(xid, true), 0, false);
+                return Ok(Some(self.finish(
+                    &head,
+                    end,
+                    timestamp,
+                    Body::Resolve(xid, true),
+                    Size::default(),
+                )));
             }
             Boundary::XaRollback(xid) => {
-                return self.finish(&head, end, timestamp, Body::Resolve(xid, false), 0, false);
+                return Ok(Some(self.finish(
+                    &head,
+                    end,
+                    timestamp,
+                    Body::Resolve(xid, false),
+                    Size::default(),
+                )));
             }
             // A commit or rollback without a transaction: the source wrote nothing between.
             Boundary::Commit | Boundary::Rollback => {
-                return self.finish(&head, end, timestamp, Body::Changes(Vec::new()), 0, false);
+                return Ok(Some(self.finish(
+                    &head,
+                    end,
+                    timestamp,
+                    Body::Changes(Vec::new()),
+                    Size::default(),
+                )));
             }
             Boundary::XaEnd | Boundary::None => {
                 let bytes = query.sql.len();
@@ -193,7 +219,7 @@ impl Assembler {
                     Some(statement) => Body::Ddl(statement),
                     None => Body::Changes(Vec::new()),
                 };
-                return self.finish(&head, end, timestamp, body, bytes, false);
+                return Ok(Some(self.finish(&head, end, timestamp, body, Size { bytes, streamed: false })));
             }
         }
         Ok(None)
@@ -220,8 +246,8 @@ impl Assembler {
         end: Coordinates,
     ) -> Result<Option<Unit>> {
         match statement::boundary(&query.sql)? {
-            Boundary::Commit => return self.close(*open, end, timestamp),
-            Boundary::Rollback => return self.roll_back(*open, end, timestamp),
+            Boundary::Commit => return Ok(Some(self.close(*open, end, timestamp))),
+            Boundary::Rollback => return self.roll_back(&open, end, timestamp),
             Boundary::XaEnd => {}
             Boundary::Begin | Boundary::XaStart(_) | Boundary::XaCommit(_) | Boundary::XaRollback(_) => {
                 bail!(BadEvent, "a transaction without end began at {}", open.head.start)
@@ -233,9 +259,9 @@ impl Assembler {
                 if let Some(statement) = self.judge(query, timestamp, context, false)? {
                     open.bytes += bytes;
                     if create_select {
-                        open.create = Some(statement)
+                        open.create = Some(statement);
                     } else {
-                        open.changes.push(Change::Statement(statement))
+                        open.changes.push(Change::Statement(statement));
                     }
                 }
             }
@@ -298,6 +324,10 @@ impl Assembler {
             Judgement::Keep { sql, database } => {
                 query.sql = sql;
                 query.database = database;
+                // The names listed are the source's.
+                if !self.routes.rules().is_plain() && query.status.updated_databases.is_some() {
+                    query.status.updated_databases = Some(UpdatedDatabases::Many);
+                }
                 Ok(Some(Box::new(StatementChange { timestamp, query, context })))
             }
         }
@@ -310,7 +340,7 @@ impl Assembler {
         };
         match &event.body {
             EventBody::IntVar { kind: IntVarKind::LastInsertId, value } => {
-                context.last_insert_id = Some(*value)
+                context.last_insert_id = Some(*value);
             }
             EventBody::IntVar { kind: IntVarKind::InsertId, value } => context.insert_id = Some(*value),
             EventBody::Rand { seed1, seed2 } => context.rand = Some((*seed1, *seed2)),
@@ -321,33 +351,34 @@ impl Assembler {
 
     fn commit(&mut self, end: Coordinates) -> Result<Option<Unit>> {
         match std::mem::replace(&mut self.state, Await::Start) {
-            Await::Change(open) => self.close(*open, end, 0),
+            Await::Change(open) => Ok(Some(self.close(*open, end, 0))),
             _ => bail!(BadEvent, "a commit outside a transaction (is the position inside one?)"),
         }
     }
 
-    fn close(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
+    fn close(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Unit {
         let body = match open.create {
             Some(create) => Body::CreateSelect(create, open.changes),
             None => Body::Changes(open.changes),
         };
-        self.finish(&open.head, end, timestamp, body, open.bytes, open.pieces > 0)
+        let size = Size { bytes: open.bytes, streamed: open.pieces > 0 };
+        self.finish(&open.head, end, timestamp, body, size)
     }
 
     /// A logged `ROLLBACK` means that a table which cannot roll back was changed: the source kept that part.
-    fn roll_back(&mut self, open: Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
+    fn roll_back(&mut self, open: &Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
         if !open.changes.is_empty() || open.pieces > 0 {
             bail!(
                 UnsafeStatement,
                 "the transaction rolled back after changing a table that cannot roll back"
             );
         }
-        self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), 0, false)
+        Ok(Some(self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), Size::default())))
     }
 
     fn prepare(&mut self, one_phase: bool, end: Coordinates) -> Result<Option<Unit>> {
         match std::mem::replace(&mut self.state, Await::Start) {
-            Await::Change(open) if one_phase => self.close(*open, end, 0),
+            Await::Change(open) if one_phase => Ok(Some(self.close(*open, end, 0))),
             Await::Change(open) => {
                 let Open { head, xa: Some(xid), changes, bytes, .. } = *open else {
                     bail!(BadEvent, "XA PREPARE of a transaction that did not begin with XA START")
@@ -359,21 +390,20 @@ impl Assembler {
                         self.limits.prepared
                     );
                 }
-                self.finish(&head, end, 0, Body::Prepare(xid, changes), bytes, false)
+                Ok(Some(self.finish(
+                    &head,
+                    end,
+                    0,
+                    Body::Prepare(xid, changes),
+                    Size { bytes, streamed: false },
+                )))
             }
             _ => bail!(BadEvent, "XA PREPARE outside a transaction"),
         }
     }
 
-    fn finish(
-        &mut self,
-        head: &Head,
-        end: Coordinates,
-        timestamp: u32,
-        body: Body,
-        bytes: usize,
-        streamed: bool,
-    ) -> Result<Option<Unit>> {
+    fn finish(&mut self, head: &Head, end: Coordinates, timestamp: u32, body: Body, size: Size) -> Unit {
+        let Size { bytes, streamed } = size;
         let gtid = head.gtid.as_ref();
         let committed_us = gtid
             .and_then(|gtid| gtid.original_commit_timestamp_us.or(gtid.immediate_commit_timestamp_us))
@@ -396,7 +426,7 @@ impl Assembler {
         self.next = self.next.next();
         self.resume = Some(end);
         self.state = Await::Start;
-        Ok(Some(Unit::Whole(transaction)))
+        Unit::Whole(transaction)
     }
 
     /// A new binlog file, or a new stream. A server that starts anew after a crash drops what was open.

@@ -68,6 +68,10 @@ pub enum Body {
 
 /// One change of a transaction.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are rows; boxing them would cost an allocation per event"
+)]
 pub enum Change {
     /// A rows event.
     Rows(RowsChange),

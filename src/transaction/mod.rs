@@ -6,6 +6,8 @@ mod routes;
 mod rules;
 mod sql;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 pub use assembler::{Assembler, Limits};
 pub use change::{

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    ADMIN, APP, Bridge, BridgeOptions, Coordinates, Server, azure_like, compare, dump_restore, rds_like, read_replica,
-    wait_caught_up,
+    ADMIN, APP, Bridge, BridgeOptions, Coordinates, Server, azure_like, compare, dump_restore, rds_like,
+    read_replica, wait_caught_up,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);

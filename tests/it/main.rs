@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "helpers of tests fail loudly; only #[test] functions are exempt by configuration"
+    reason = "what tests are made of fails loudly too; only #[test] functions are exempt by configuration"
 )]
 
 #[path = "../support/mod.rs"]

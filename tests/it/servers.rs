@@ -399,6 +399,8 @@ fn no_server_outlives_a_killed_test() {
         let pid_file = folder.path().join("pid");
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "servers::a_server_whose_process_is_killed", "--ignored"]);
+        // Its own folder stays behind, so it is put where it goes with this one.
+        command.env("TMPDIR", folder.path());
         command.env("BINBRIDGE_PID_FILE", &pid_file).stdout(Stdio::null()).stderr(Stdio::null());
         if watchdog {
             command.env("BINBRIDGE_WATCHDOG", "1");

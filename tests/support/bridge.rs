@@ -1,6 +1,7 @@
 //! The binbridge program as a child process, with its configuration, log and admin address.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -58,7 +59,10 @@ impl BridgeOptions {
         self.set(&format!("{end}.port"), &port.to_string());
         self.set(&format!("{end}.user"), &format!("{:?}", account.user));
         self.env(&format!("BINBRIDGE_TEST_{}_PASSWORD", end.to_uppercase()), account.password);
-        self.set(&format!("{end}.password_env"), &format!("\"BINBRIDGE_TEST_{}_PASSWORD\"", end.to_uppercase()));
+        self.set(
+            &format!("{end}.password_env"),
+            &format!("\"BINBRIDGE_TEST_{}_PASSWORD\"", end.to_uppercase()),
+        );
         match tls {
             Some(server) => {
                 self.set(&format!("{end}.ssl_mode"), "\"verify-ca\"");
@@ -74,10 +78,10 @@ impl BridgeOptions {
         for (key, value) in &self.keys {
             let (in_section, name) = key.split_once('.').expect("section.key");
             if in_section != section {
-                text += &format!("[{in_section}]\n");
+                let _ = writeln!(text, "[{in_section}]");
                 section = in_section;
             }
-            text += &format!("{name} = {value}\n");
+            let _ = writeln!(text, "{name} = {value}");
         }
         text
     }
@@ -153,7 +157,8 @@ impl Bridge {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("the log opens");
         let errors = log.try_clone().expect("the log opens twice");
         let mut command = self.command(&["run"]);
-        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().expect("binbridge starts");
+        let child =
+            command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().expect("binbridge starts");
         self.child = Some(child);
     }
 
@@ -231,7 +236,11 @@ impl Bridge {
             }
             if let Some(status) = self.status() {
                 last = status["position"].to_string();
-                if status["position"]["applied"].as_str().and_then(place).is_some_and(|applied| applied >= end) {
+                if status["position"]["applied"]
+                    .as_str()
+                    .and_then(place)
+                    .is_some_and(|applied| applied >= end)
+                {
                     return;
                 }
             }
@@ -260,7 +269,8 @@ impl Drop for Bridge {
 
 /// Peak resident memory of a process, in MiB, from `/proc`.
 pub fn peak_rss_mib(pid: u32) -> f64 {
-    let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).unwrap_or_default();
+    let status =
+        fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
     line.trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap_or(0.0) / 1024.0
 }

@@ -15,6 +15,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "test code: to fail loudly is the point, and only #[test] functions are exempt by configuration"
 )]
 #![allow(clippy::missing_panics_doc, reason = "everything here panics on failure, see above")]

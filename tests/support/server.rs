@@ -317,6 +317,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            // The folder goes, and with it what may say why.
+            let log = self.error_log();
+            let first = log.lines().count().saturating_sub(30);
+            let last: Vec<&str> = log.lines().skip(first).collect();
+            eprintln!("end of the error log of {}:\n{}", self.name(), last.join("\n"));
+        }
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

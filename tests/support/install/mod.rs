@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 pub use mirror::archive_mirrors;
 
-const REMEDY: &str = "set BINBRIDGE_MYSQLD to a mysqld 8.0 or later (mysql, mysqldump and mysqlbinlog beside it or on \
+const REMEDY: &str = "set BINBRIDGE_MYSQLD to a mysqld 8.0.30 or later (mysql, mysqldump and mysqlbinlog beside it or on \
                       PATH), or run where it can be fetched: on Debian or Ubuntu with apt-get and dpkg";
 
 /// A MySQL to run: the server and its command-line programs.
@@ -30,8 +30,9 @@ enum Programs {
     Unpacked { root: PathBuf, loader: PathBuf, libraries: OsString },
 }
 
-/// The MySQL that tests run, found or fetched at the first call. `BINBRIDGE_MYSQLD` wins, then a `mysqld` on PATH,
-/// then the cache.
+/// The MySQL that tests run, found or fetched at the first call. `BINBRIDGE_MYSQLD` (a server program) or
+/// `BINBRIDGE_MYSQL_ROOT` (a folder with another version's packages unpacked) wins, then a `mysqld` on PATH, then the
+/// cache.
 pub fn mysqld() -> &'static Installation {
     static FOUND: OnceLock<Installation> = OnceLock::new();
     FOUND.get_or_init(|| {
@@ -84,6 +85,9 @@ impl Installation {
         if let Some(mysqld) = std::env::var_os("BINBRIDGE_MYSQLD") {
             return Self::with(Programs::System { mysqld: mysqld.into() });
         }
+        if let Some(root) = std::env::var_os("BINBRIDGE_MYSQL_ROOT") {
+            return Self::with(Programs::unpacked(root.into())?);
+        }
         // A mysqld on PATH that is MariaDB's cannot stand in for MySQL.
         if let Some(found) = on_path("mysqld").and_then(|mysqld| Self::with(Programs::System { mysqld }).ok())
         {
@@ -99,7 +103,7 @@ impl Installation {
     fn with(programs: Programs) -> Result<Self, String> {
         let output = programs.command("mysqld").arg("--version").output();
         let output = output.map_err(|error| format!("cannot run {programs:?}: {error}"))?;
-        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let text = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
         // "/usr/sbin/mysqld  Ver 8.0.44-0ubuntu0.24.04.1 for Linux on x86_64 ((Ubuntu))"
         let version_text =
             text.split(" Ver ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();

@@ -1,0 +1,26 @@
+-- Tagged GTIDs, tags of all lengths, explicit GTIDs of another server, an empty transaction.
+CREATE DATABASE shop;
+USE shop;
+CREATE TABLE t (id INT PRIMARY KEY);
+SET gtid_next = 'AUTOMATIC:mytag';
+INSERT INTO t VALUES (1);
+INSERT INTO t VALUES (2);
+SET gtid_next = 'ffffffff-aaaa-bbbb-cccc-0123456789ab:5';
+INSERT INTO t VALUES (10);
+SET gtid_next = 'AUTOMATIC';
+FLUSH BINARY LOGS;
+SET gtid_next = 'AUTOMATIC:a_tag_of_thirty_two_characters__';
+INSERT INTO t VALUES (3);
+SET gtid_next = 'AUTOMATIC:a_tag_of_32_characters_that_fits';
+INSERT INTO t VALUES (4);
+SET gtid_next = 'ffffffff-aaaa-bbbb-cccc-0123456789ab:other:1234567890123';
+INSERT INTO t VALUES (5);
+SET gtid_next = 'ffffffff-aaaa-bbbb-cccc-0123456789ab:77';
+INSERT INTO t VALUES (6);
+SET gtid_next = 'ffffffff-aaaa-bbbb-cccc-0123456789ab:78';
+BEGIN;
+COMMIT;
+SET gtid_next = 'AUTOMATIC';
+INSERT INTO t VALUES (8);
+SET gtid_next = 'AUTOMATIC:z';
+INSERT INTO t VALUES (9);

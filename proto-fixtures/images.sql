@@ -1,0 +1,32 @@
+-- MINIMAL and NOBLOB images, partial JSON, an insert without columns.
+CREATE DATABASE shop;
+USE shop;
+CREATE TABLE wide (id INT PRIMARY KEY, a INT, b VARCHAR(300), c BLOB, d JSON, e INT, f INT, g INT, h INT, i TEXT, j JSON);
+CREATE TABLE defaults (a INT DEFAULT 1, b VARCHAR(10) DEFAULT 'x');
+CREATE TABLE keyless (a INT, b BLOB, c VARCHAR(20));
+SET binlog_row_image = MINIMAL;
+INSERT INTO wide (id, a, d) VALUES (1, 10, '{"a": 1, "list": [1, 2, 3], "text": "some text that is long enough"}'), (2, 20, NULL);
+INSERT INTO defaults VALUES ();
+INSERT INTO keyless VALUES (1, 'blob', 'c'), (NULL, NULL, NULL);
+UPDATE wide SET b = 'new', i = 'text' WHERE id = 1;
+UPDATE wide SET id = 3 WHERE id = 2;
+UPDATE keyless SET a = 2 WHERE a = 1;
+DELETE FROM wide WHERE id = 3;
+DELETE FROM keyless;
+SET binlog_row_image = NOBLOB;
+INSERT INTO wide (id, c, d, i) VALUES (4, 'blob', '{"x": 1}', 'text');
+UPDATE wide SET a = 5 WHERE id = 4;
+UPDATE wide SET c = 'other' WHERE id = 4;
+DELETE FROM wide WHERE id = 4;
+SET binlog_row_image = FULL;
+SET binlog_row_value_options = PARTIAL_JSON;
+INSERT INTO wide (id, d, j) VALUES (5, '{"a": 1, "list": [1, 2, 3], "text": "some text that is long enough"}',
+  '{"b": 2, "text": "another text that is long enough"}');
+UPDATE wide SET d = JSON_SET(d, '$.a', 2) WHERE id = 5;
+UPDATE wide SET j = JSON_REPLACE(j, '$.b', 3), d = JSON_REMOVE(d, '$.list[1]') WHERE id = 5;
+UPDATE wide SET j = '{"whole": "new"}' WHERE id = 5;
+UPDATE wide SET a = 7 WHERE id = 5;
+UPDATE wide SET d = NULL WHERE id = 5;
+SET binlog_row_image = MINIMAL;
+UPDATE wide SET d = JSON_SET(d, '$.a', 3, '$.list[0]', 'x') WHERE id = 1;
+UPDATE wide SET a = 8 WHERE id = 1;

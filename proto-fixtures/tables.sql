@@ -1,0 +1,38 @@
+-- Statements over several tables, triggers, cascades, partitions, flags, generated and invisible columns, GIPK.
+CREATE DATABASE shop;
+USE shop;
+CREATE TABLE a (id INT PRIMARY KEY, v INT);
+CREATE TABLE b (id INT PRIMARY KEY, v INT);
+CREATE TABLE audit (id INT PRIMARY KEY AUTO_INCREMENT, what VARCHAR(20));
+CREATE TRIGGER a_audit AFTER UPDATE ON a FOR EACH ROW INSERT INTO audit (what) VALUES ('update');
+INSERT INTO a VALUES (1, 1), (2, 2), (3, 3);
+INSERT INTO b VALUES (1, 1), (2, 2), (3, 3);
+UPDATE a JOIN b USING (id) SET a.v = a.v + 10, b.v = b.v + 20 WHERE id < 3;
+DELETE a, b FROM a JOIN b USING (id) WHERE id = 3;
+CREATE TABLE parent (id INT PRIMARY KEY);
+CREATE TABLE child (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES parent (id) ON DELETE CASCADE);
+INSERT INTO parent VALUES (1), (2);
+INSERT INTO child VALUES (1, 1), (2, 1), (3, 2);
+DELETE FROM parent WHERE id = 1;
+SET foreign_key_checks = 0, unique_checks = 0;
+INSERT INTO child VALUES (4, 99);
+SET foreign_key_checks = 1, unique_checks = 1;
+CREATE TABLE parts (id INT, v INT, PRIMARY KEY (id)) PARTITION BY HASH (id) PARTITIONS 4;
+INSERT INTO parts VALUES (1, 1), (2, 2), (5, 5);
+UPDATE parts SET id = id + 1 ORDER BY id DESC;
+CREATE TABLE computed (id INT PRIMARY KEY, v INT, virt INT AS (v * 2), kept INT AS (v * 3) STORED,
+  hidden INT INVISIBLE DEFAULT 5, KEY ((v + 1)), d JSON, KEY multi ((CAST(d->'$.n' AS UNSIGNED ARRAY))));
+INSERT INTO computed (id, v, d) VALUES (1, 10, '{"n": [1, 2]}'), (2, NULL, NULL);
+UPDATE computed SET v = 11, hidden = 6 WHERE id = 1;
+SET sql_generate_invisible_primary_key = ON;
+CREATE TABLE gipk (v VARCHAR(20));
+INSERT INTO gipk VALUES ('one'), ('two');
+UPDATE gipk SET v = 'three' WHERE v = 'one';
+SET sql_generate_invisible_primary_key = OFF;
+CREATE TABLE keyed (a VARCHAR(50), b INT, c INT, PRIMARY KEY (a(10), b));
+INSERT INTO keyed VALUES ('abc', 1, 2);
+SET binlog_rows_query_log_events = ON;
+REPLACE INTO keyed VALUES ('abc', 1, 3);
+INSERT INTO keyed VALUES ('abc', 1, 4) ON DUPLICATE KEY UPDATE c = 5;
+CREATE TEMPORARY TABLE scratch (id INT);
+INSERT INTO scratch VALUES (1);
