@@ -20,7 +20,12 @@ pub struct Result {
 }
 
 /// Closes the shop, drains the bridge, compares.
-pub fn drain_and_compare(stage: &Stage, servers: &Servers, bridge: &mut Daemon, business: Business) -> Result {
+pub fn drain_and_compare(
+    stage: &Stage,
+    servers: &Servers,
+    bridge: &mut Daemon,
+    business: Business,
+) -> Result {
     stage.step("Cut over: the shop stops writing, the bridge reaches the source's end and is stopped");
     let commits = business.close();
     let end = servers.source.coordinates();

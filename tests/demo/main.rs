@@ -29,12 +29,14 @@ use daemon::Daemon;
 use shop::{Business, SCHEMA};
 use stage::{Stage, count, time};
 use support::{
-    ADMIN, APP, AZADMIN, Account, RdsLike, REPL, Server, azure_like, mysqld, must_fetch, program, rds_like, read_replica,
-    wait_caught_up,
+    ADMIN, APP, AZADMIN, Account, REPL, RdsLike, Server, azure_like, must_fetch, mysqld, program, rds_like,
+    read_replica, wait_caught_up,
 };
 
 /// How long the shop goes on after the bridge has caught up, where nobody watches.
 const SECONDS: u64 = 30;
+/// A real copy takes hours, in which the source is written to.
+const COPY: Duration = Duration::from_secs(8);
 const LIMIT: Duration = Duration::from_secs(60);
 const CONFIG: &str = "binbridge.toml";
 const STATUS: &str = "replica-status.txt";
@@ -53,14 +55,17 @@ fn main() -> ExitCode {
         let text = panic.payload_as_str().unwrap_or("an unknown error");
         eprintln!("\nthe demo failed: {text}");
     }));
-    let good = walk();
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match std::panic::catch_unwind(walk) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
 }
 
 fn walk() -> bool {
     let began = Instant::now();
     let stage = Stage::new();
-    stage.title("A shop moves from RDS to Azure and keeps selling: binbridge's runbook on real MySQL servers");
+    stage
+        .title("A shop moves from RDS to Azure and keeps selling: binbridge's runbook on real MySQL servers");
     let servers = build(&stage);
     shop::open(&servers.source);
     let business = Business::start(&servers.source);
@@ -113,7 +118,13 @@ fn wait_caught_up_once(servers: &Servers) {
 
 fn keep_binlogs(stage: &Stage, servers: &Servers) {
     stage.step("Source: keep the binlogs until the bridge has read them");
-    ask(stage, "source", &servers.source, ADMIN, "CALL mysql.rds_set_configuration('binlog retention hours', 168)");
+    ask(
+        stage,
+        "source",
+        &servers.source,
+        ADMIN,
+        "CALL mysql.rds_set_configuration('binlog retention hours', 168)",
+    );
 }
 
 fn stop_replica(stage: &Stage, servers: &Servers) {
@@ -165,7 +176,13 @@ fn copy(stage: &Stage, servers: &Servers) {
     client_file(stage, "target.cnf", &servers.target, AZADMIN);
     stage.run("mysql", servers.target.mysql().mysql(), &["--defaults-file=target.cnf"], Some(DUMP), None);
     let bytes = std::fs::metadata(stage.folder().join(DUMP)).map_or(0, |file| file.len());
-    stage.note(&format!("{} kB copied in {}", count(bytes / 1000), time(begin.elapsed())));
+    stage.note(&format!(
+        "{} kB copied in {}; a real copy takes hours, so the shop writes on for {} before the bridge starts",
+        count(bytes / 1000),
+        time(begin.elapsed()),
+        time(COPY)
+    ));
+    std::thread::sleep(COPY);
 }
 
 /// Position, then the daemon.
@@ -179,7 +196,7 @@ fn start(stage: &Stage, servers: &Servers) -> Daemon {
     stage.step("Bridge: run it");
     stage.prompt("$", &format!("binbridge run --config {CONFIG} &"));
     let bridge = Daemon::start(stage.folder(), CONFIG);
-    bridge.wait_ready(LIMIT);
+    bridge.wait_answering(LIMIT);
     stage.note(&format!("status page  http://127.0.0.1:{port}/   metrics  http://127.0.0.1:{port}/metrics"));
     bridge
 }
@@ -218,35 +235,42 @@ fn follow(stage: &Stage, bridge: &mut Daemon, business: &Business) {
         let now = bridge.status();
         if now.caught_up() {
             stage.clear();
-            stage.note(&format!("{now}\ncaught up in {}; the source has {} commits by now", time(begin.elapsed()), count(business.commits())));
+            let (took, commits) = (time(begin.elapsed()), count(business.commits()));
+            stage.note(&format!("{now}\nin step after {took}; the source has {commits} commits by now"));
             return;
         }
         assert!(begin.elapsed() < LIMIT, "not caught up in {LIMIT:?}: {now}\n{}", bridge.log_tail());
-        if shown < 5 {
+        if shown < 8 {
             stage.note(&now.to_string());
             shown += 1;
         } else {
             stage.passing(&now.to_string());
         }
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(150));
     }
 }
 
 /// The shop goes on, and changes a table on the way.
 fn go_on(stage: &Stage, servers: &Servers, bridge: &mut Daemon, business: &Business) {
-    let asked = std::env::var("DEMO_SECONDS").ok().map(|text| text.parse::<u64>().expect("DEMO_SECONDS is a number"));
+    let asked =
+        std::env::var("DEMO_SECONDS").ok().map(|text| text.parse::<u64>().expect("DEMO_SECONDS is a number"));
     let seconds = asked.or((!stage.terminal()).then_some(SECONDS));
     let stop = Arc::new(AtomicBool::new(false));
     match seconds {
-        Some(seconds) => stage.step(&format!("The shop goes on for {seconds} s (DEMO_SECONDS); the bridge follows")),
+        Some(seconds) => {
+            stage.step(&format!("The shop goes on for {seconds} s (DEMO_SECONDS); the bridge follows"))
+        }
         None => {
             stage.step("The shop goes on, the bridge follows: open the status page; Ctrl-C ends the shop and compares");
             on_interrupt(&stop);
         }
     }
     let begin = Instant::now();
-    let over = || stop.load(Ordering::Relaxed) || seconds.is_some_and(|seconds| begin.elapsed().as_secs() >= seconds);
-    let every = seconds.map_or(Duration::from_secs(10), |seconds| Duration::from_secs(seconds.div_ceil(5).clamp(1, 10)));
+    let over = || {
+        stop.load(Ordering::Relaxed) || seconds.is_some_and(|seconds| begin.elapsed().as_secs() >= seconds)
+    };
+    let every = seconds
+        .map_or(Duration::from_secs(10), |seconds| Duration::from_secs(seconds.div_ceil(5).clamp(1, 10)));
     let (mut next, mut altered) = (begin + every, false);
     while !over() {
         std::thread::sleep(Duration::from_millis(250));

@@ -46,7 +46,8 @@ pub fn open(source: &Server) {
             "INSERT INTO Shop.Products VALUES ({id}, '{name} {id}', {id}.95, 100000, '{{\"色\": \"赤\", \"weight\": {id}}}');\n"
         );
     }
-    let customers = (1..=FIRST_CUSTOMERS).map(|id| format!("('{}', 'first{id}@example.com', '東京')", pick(&NAMES, id)));
+    let customers =
+        (1..=FIRST_CUSTOMERS).map(|id| format!("('{}', 'first{id}@example.com', '東京')", pick(&NAMES, id)));
     sql += &format!(
         "INSERT INTO Shop.Customers (name, email, city) VALUES {};\n",
         customers.collect::<Vec<_>>().join(", ")
@@ -73,7 +74,8 @@ impl Business {
         let closing = Arc::new(AtomicBool::new(false));
         let commits: Vec<_> = (0..WRITERS).map(|_| Arc::new(AtomicU64::new(0))).collect();
         let writers = (0..WRITERS).zip(&commits).map(|(writer, count)| {
-            let mut session = source.session_as(APP).unwrap_or_else(|error| panic!("writer {writer}: {error}"));
+            let mut session =
+                source.session_as(APP).unwrap_or_else(|error| panic!("writer {writer}: {error}"));
             let (closing, count) = (Arc::clone(&closing), Arc::clone(count));
             std::thread::spawn(move || {
                 let mut random = fastrand::Rng::with_seed(writer);
@@ -158,7 +160,8 @@ fn order(random: &mut fastrand::Rng) -> String {
 pub fn audit(target: &Server, commits: &[u64]) -> (u64, u64) {
     let (mut missing, mut twice) = (0, 0);
     for (writer, commits) in commits.iter().enumerate() {
-        let row = target.sql(&format!("SELECT COUNT(*), COUNT(DISTINCT n) FROM shop.ledger WHERE writer = {writer}"));
+        let row = target
+            .sql(&format!("SELECT COUNT(*), COUNT(DISTINCT n) FROM shop.ledger WHERE writer = {writer}"));
         let numbers: Vec<u64> = row.split('\t').filter_map(|text| text.parse().ok()).collect();
         let &[rows, distinct] = numbers.as_slice() else { panic!("the ledger cannot be read: {row}") };
         missing += commits.saturating_sub(distinct);

@@ -53,7 +53,11 @@ impl Stage {
     /// The next step.
     pub fn step(&self, text: &str) {
         self.step.set(self.step.get() + 1);
-        Self::line(&format!("\n{} {}", self.paint("1;36", &format!("{:>2}.", self.step.get())), self.paint("1", text)));
+        Self::line(&format!(
+            "\n{} {}",
+            self.paint("1;36", &format!("{:>2}.", self.step.get())),
+            self.paint("1", text)
+        ));
     }
 
     /// Something learnt.
@@ -86,7 +90,8 @@ impl Stage {
 
     /// A command line, before it runs.
     pub fn prompt(&self, server: &str, text: &str) {
-        Self::line(&format!("    {} {text}", self.paint("2", &format!("{server}>"))));
+        let prompt = if server == "$" { "$".to_owned() } else { format!("{server}>") };
+        Self::line(&format!("    {} {text}", self.paint("2", &prompt)));
     }
 
     /// A file beside the commands.
@@ -95,16 +100,32 @@ impl Stage {
     }
 
     /// Runs `program ARGS < from > to` in the folder, shown under `name`; gives standard output if `to` is not set.
-    pub fn run(&self, name: &str, mut program: Command, args: &[&str], from: Option<&str>, to: Option<&str>) -> String {
-        let mut shown = format!("{name} {}", args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" "));
-        program.args(args).current_dir(self.folder()).stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped());
+    pub fn run(
+        &self,
+        name: &str,
+        mut program: Command,
+        args: &[&str],
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> String {
+        let mut shown =
+            format!("{name} {}", args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" "));
+        program
+            .args(args)
+            .current_dir(self.folder())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped());
         if let Some(from) = from {
             shown += &format!(" < {from}");
-            program.stdin(File::open(self.folder().join(from)).unwrap_or_else(|error| panic!("{from}: {error}")));
+            program.stdin(
+                File::open(self.folder().join(from)).unwrap_or_else(|error| panic!("{from}: {error}")),
+            );
         }
         if let Some(to) = to {
             shown += &format!(" > {to}");
-            program.stdout(File::create(self.folder().join(to)).unwrap_or_else(|error| panic!("{to}: {error}")));
+            program
+                .stdout(File::create(self.folder().join(to)).unwrap_or_else(|error| panic!("{to}: {error}")));
         }
         self.prompt("$", &shown);
         let output = program.output().unwrap_or_else(|error| panic!("cannot run {name}: {error}"));

@@ -13,4 +13,6 @@ mod support;
 mod basics;
 mod mirrors;
 mod network;
+mod readme;
 mod servers;
+mod tidy;

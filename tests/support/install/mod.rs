@@ -42,7 +42,9 @@ pub fn mysqld() -> &'static Installation {
 
 /// Whether [`mysqld`] has to fetch MySQL first, which takes a while.
 pub fn must_fetch() -> bool {
-    std::env::var_os("BINBRIDGE_MYSQLD").is_none() && on_path("mysqld").is_none() && !cache().join(unpacked()).exists()
+    std::env::var_os("BINBRIDGE_MYSQLD").is_none()
+        && on_path("mysqld").is_none()
+        && !cache().join(unpacked()).exists()
 }
 
 fn unpacked() -> String {
