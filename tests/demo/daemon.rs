@@ -116,14 +116,13 @@ impl Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0["state"]["name"].as_str().unwrap_or("no answer");
-        let lag = self.lag().map_or_else(|| "unknown".to_owned(), |lag| format!("{lag:.2} s"));
+        let lag = self.lag().map_or_else(|| "unknown".to_owned(), |lag| format!("{:.0} ms", lag * 1e3));
         let waiting = self.0["lag"]["transactions"].as_u64().unwrap_or(0);
         let rate = self.0["rates"]["applied_per_second"].as_f64().unwrap_or(0.0);
         write!(f, "{state}: lag {lag}, {} waiting, {rate:.0} trx/s applied", count(waiting))?;
-        match self.0["latency"]["p50_ms"].as_f64().zip(self.0["latency"]["p99_ms"].as_f64()) {
-            Some((p50, p99)) if state == "streaming" => {
-                write!(f, ", commit to commit p50 {p50:.0} ms p99 {p99:.0} ms")
-            }
+        // Of the last second: a minute's would still speak of catching up.
+        match self.0["second"]["latency_p99_ms"].as_f64() {
+            Some(p99) if state == "streaming" => write!(f, ", commit to commit p99 {p99:.0} ms"),
             _ => Ok(()),
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
 use crate::shop::{self, Business, SCHEMA};
-use crate::stage::{Stage, count, time};
+use crate::stage::{Stage, count, padded, time};
 use crate::support::compare;
 use crate::{LIMIT, Servers};
 
@@ -66,10 +66,10 @@ fn list(stage: &Stage, servers: &Servers) -> (u64, u64) {
         let folded = name.to_lowercase();
         let on_source = servers.source.sql(&format!("SELECT COUNT(*) FROM `{SCHEMA}`.`{name}`"));
         let on_target = servers.target.try_sql(&format!("SELECT COUNT(*) FROM shop.`{folded}`"));
-        let on_target = on_target.unwrap_or_else(|_| "none".to_owned());
         let rows = on_source.parse().unwrap_or(0);
-        let left = format!("{SCHEMA}.{name}");
-        stage.note(&format!("{left:<18} {:>9} rows -> shop.{folded:<11} {on_target:>9} rows", count(rows)));
+        let there = on_target.map_or("none".to_owned(), |rows| count(rows.parse().unwrap_or(0)));
+        let (left, right) = (padded(&format!("{SCHEMA}.{name}"), 18), padded(&format!("shop.{folded}"), 18));
+        stage.note(&format!("{left} {:>9} rows   {right} {there:>9} rows", count(rows)));
         tables += 1;
         all += rows;
     }

@@ -159,3 +159,9 @@ pub fn count(number: u64) -> String {
     }
     text
 }
+
+/// Pads to a width in columns of a terminal: these names' characters beyond ASCII take two.
+pub fn padded(text: &str, width: usize) -> String {
+    let columns: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+    format!("{text}{}", " ".repeat(width.saturating_sub(columns)))
+}
