@@ -40,7 +40,7 @@ impl SessionContext {
     pub fn enter(&mut self, statement: &StatementChange, sql: &mut Vec<u8>) -> usize {
         let mut statements = usize::from(self.use_database(statement, sql));
         let mut changed = Vec::new();
-        for (name, value) in wanted(statement) {
+        for (name, value) in wanted(statement).into_iter().chain(self.to_reset(statement)) {
             match self.variables.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, known)) if *known == value => continue,
                 Some((_, known)) => known.clone_from(&value),
@@ -56,6 +56,17 @@ impl SessionContext {
             statements += 1;
         }
         statements
+    }
+
+    /// Variables that not every server knows are said only where they are on, so they must be turned off again.
+    fn to_reset(&self, statement: &StatementChange) -> Vec<(&'static str, String)> {
+        let status = &statement.query.status;
+        let off = [
+            ("enable_cascade_triggers", status.enable_cascade_triggers != Some(true)),
+            ("default_table_encryption", status.default_table_encryption != Some(1)),
+        ];
+        let on = |name: &str| self.variables.iter().any(|(known, value)| *known == name && value == "1");
+        off.iter().filter(|(name, off)| *off && on(name)).map(|(name, _)| (*name, "0".to_owned())).collect()
     }
 
     /// Adds `USE`, if the statement has another default database than the session. Returns whether it did.
@@ -118,6 +129,10 @@ fn push_names(wanted: &mut Vec<(&'static str, String)>, status: &StatusVars) {
     if let Some(required) = status.sql_require_primary_key {
         wanted.push(("sql_require_primary_key", required.to_string()));
     }
+    // OFF is what a server that does not know the variable does.
+    if status.enable_cascade_triggers == Some(true) {
+        wanted.push(("enable_cascade_triggers", "1".to_owned()));
+    }
     if status.default_table_encryption == Some(1) {
         wanted.push(("default_table_encryption", "1".to_owned()));
     }
@@ -177,4 +192,92 @@ fn quote_bytes(name: &[u8], sql: &mut Vec<u8>) {
         sql.push(byte);
     }
     sql.push(b'`');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binlog::{QueryEvent, UserValue};
+
+    fn statement(database: &'static str, sql_mode: u64) -> StatementChange {
+        let status = StatusVars {
+            flags2: Some(NO_FOREIGN_KEY_CHECKS),
+            sql_mode: Some(sql_mode),
+            charset: Some((255, 255, 255)),
+            ..StatusVars::default()
+        };
+        let query = QueryEvent {
+            thread_id: 1,
+            execution_time: 0,
+            error_code: 0,
+            status,
+            database: database.into(),
+            sql: "DELETE FROM t".into(),
+        };
+        StatementChange { timestamp: 1_700_000_000, query, context: Context::default() }
+    }
+
+    fn entered(context: &mut SessionContext, statement: &StatementChange) -> (usize, String) {
+        let mut sql = Vec::new();
+        let statements = context.enter(statement, &mut sql);
+        (statements, String::from_utf8(sql).unwrap())
+    }
+
+    #[test]
+    fn only_what_differs_is_said_again() {
+        let mut context = SessionContext::default();
+        let (statements, sql) = entered(&mut context, &statement("a`b", 0));
+        assert_eq!(statements, 2);
+        assert!(
+            sql.starts_with(
+                "USE `a``b`;SET timestamp = 1700000000.000000, sql_mode = 0, foreign_key_checks = 0"
+            ),
+            "{sql}"
+        );
+        assert_eq!(entered(&mut context, &statement("a`b", 0)), (0, String::new()));
+        assert_eq!(entered(&mut context, &statement("a`b", 4)), (1, "SET sql_mode = 4;".to_owned()));
+        context.rows_were_applied();
+        let (_, sql) = entered(&mut context, &statement("a`b", 4));
+        assert_eq!(sql, "SET foreign_key_checks = 0, unique_checks = 1;");
+    }
+
+    #[test]
+    fn what_is_used_up_by_a_statement_is_said_each_time() {
+        let mut context = SessionContext::default();
+        let mut with = statement("a", 0);
+        let value =
+            UserValue { kind: UserValueKind::String, charset: 255, unsigned: false, bytes: "it's".into() };
+        with.context = Context {
+            insert_id: Some(7),
+            rand: Some((1, 2)),
+            user_vars: vec![
+                UserVar { name: "x".into(), value: Some(value) },
+                UserVar { name: "n".into(), value: None },
+            ],
+            ..Context::default()
+        };
+        entered(&mut context, &with);
+        let (_, sql) = entered(&mut context, &with);
+        assert_eq!(
+            sql,
+            "SET insert_id = 7, rand_seed1 = 1, rand_seed2 = 2, \
+             @`x` := _utf8mb4 X'69742773' COLLATE utf8mb4_0900_ai_ci, @`n` := NULL;"
+        );
+    }
+
+    #[test]
+    fn user_variables_of_every_kind_become_literals() {
+        let literal = |kind, unsigned, bytes: Vec<u8>| {
+            let value = UserValue { kind, charset: 63, unsigned, bytes: bytes.into() };
+            user_value(&UserVar { name: "v".into(), value: Some(value) })
+        };
+        assert_eq!(literal(UserValueKind::Int, false, (-5_i64).to_le_bytes().to_vec()), "-5");
+        assert_eq!(
+            literal(UserValueKind::Int, true, u64::MAX.to_le_bytes().to_vec()),
+            "18446744073709551615"
+        );
+        assert_eq!(literal(UserValueKind::Real, false, 0.1_f64.to_le_bytes().to_vec()), "1e-1");
+        assert_eq!(literal(UserValueKind::Decimal, false, vec![4, 2, 0x80, 0x05]), "0.05");
+        assert_eq!(literal(UserValueKind::String, false, vec![0, 0xFF]), "_binary X'00FF' COLLATE binary");
+    }
 }

@@ -14,7 +14,7 @@ use crate::hex::hex;
 use crate::position::Coordinates;
 use crate::progress::{Seq, Tables};
 use crate::transaction::StatementChange;
-use crate::wire::{Connection, Reply, classify, quote_text};
+use crate::wire::{Connection, Reply, quote_text, refused};
 
 use super::fingerprint::fingerprint;
 use super::{Ownership, Session, SessionContext};
@@ -92,7 +92,17 @@ impl DdlSession {
         failpoint::hit("ddl.after_intent");
         let result = self.execute(statement, sql, intent.gtid.as_deref()).await;
         failpoint::hit("ddl.after_run");
-        result
+        // Refused means not run. The operator will mend the schema: what it looks like then must not be taken for what
+        // the statement did.
+        if result.as_ref().is_err_and(|error| error.server().is_some()) {
+            let forget = self.forget();
+            self.session.connection.execute(&forget).await?;
+            self.session.connection.execute("COMMIT").await?;
+        }
+        result.map_err(|error| {
+            let database = String::from_utf8_lossy(&statement.query.database);
+            error.context(format!("a statement that commits by itself, in schema {database}"))
+        })
     }
 
     async fn execute(&mut self, statement: &StatementChange, sql: &[u8], gtid: Option<&str>) -> Result<()> {
@@ -246,14 +256,8 @@ const UNKNOWN_DATABASE: u16 = 1049;
 
 fn expect(reply: Reply) -> Result<()> {
     match reply {
-        Reply::Failed(server) => {
-            let code = classify(&server);
-            Err(Error::new(
-                code,
-                format!("the target refused a statement: {} ({})", server.message, server.number),
-            )
-            .with_server(server))
-        }
+        // An ALTER may fail on a row, and say which.
+        Reply::Failed(server) => Err(refused(server)),
         _ => Ok(()),
     }
 }

@@ -51,9 +51,16 @@ impl Owner {
     }
 
     /// A session that holds the bridge's lock. Whoever held it loses its connection first: from then on no DDL of an
-    /// older owner can start.
-    pub async fn locked_session(&self, endpoint: &Endpoint) -> Result<Session> {
+    /// older owner can start. A process that was the owner (`before`) and no longer is ends nobody's connection.
+    ///
+    /// # Errors
+    /// `BB4008` if someone else has become the owner.
+    pub async fn locked_session(&self, endpoint: &Endpoint, before: Option<&Ownership>) -> Result<Session> {
         let mut session = Session::open(endpoint).await?;
+        if let Some(before) = before {
+            self.our_fences(&mut session, before, false).await?;
+            session.connection.execute("COMMIT").await?;
+        }
         let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
         loop {
             let rows = session
@@ -115,8 +122,8 @@ impl Owner {
     /// # Errors
     /// `BB4008` if someone else has become the owner.
     pub async fn keep(&self, session: &mut Session, ownership: &Ownership) -> Result<Ownership> {
-        for (worker, fence) in &ownership.fences {
-            let done = session.connection.execute(&self.tables.bump(*worker, *fence)).await?;
+        for (worker, fence) in self.our_fences(session, ownership, true).await? {
+            let done = session.connection.execute(&self.tables.bump(worker, fence)).await?;
             if done.affected != 1 {
                 session.connection.execute("ROLLBACK").await?;
                 bail!(
@@ -130,6 +137,29 @@ impl Owner {
         session.connection.execute("COMMIT").await?;
         failpoint::hit("session.after_bump");
         Ok(next)
+    }
+
+    /// The fences in force, as far as they are ours. Only this process moves the session under its own epoch, so a
+    /// session that is not the one we know is our own move whose answer was lost.
+    async fn our_fences(
+        &self,
+        session: &mut Session,
+        ownership: &Ownership,
+        lock: bool,
+    ) -> Result<Vec<(u32, Fence)>> {
+        let rows = Row::parse_all(&session.connection.query(&self.tables.read(lock)).await?)?;
+        let ours =
+            rows.iter().filter(|row| row.fence.epoch == ownership.epoch).map(|row| (row.worker, row.fence));
+        let ours: Vec<(u32, Fence)> = ours.collect();
+        if ours.is_empty() || ours.len() != rows.len() {
+            session.connection.execute("ROLLBACK").await?;
+            bail!(
+                Fenced,
+                "another bridge of the same name has taken over (our epoch was {})",
+                ownership.epoch
+            );
+        }
+        Ok(ours)
     }
 
     async fn read(&self, session: &mut Session, epoch: u64) -> Result<Ownership> {

@@ -18,6 +18,8 @@ pub(super) enum Load {
     Prelude,
     /// Whole transactions; ends in `COMMIT`.
     Batch(Batch),
+    /// A new place of the frontier, without a transaction.
+    Place,
     /// A piece of a large transaction; leaves the target's transaction open.
     Part,
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bail;
 use crate::error::{Code, Error, Result};
 use crate::transaction::Format;
 use crate::wire::{Connection, Endpoint, Reply};
@@ -67,21 +66,32 @@ impl Session {
     pub async fn send(&mut self, packet: &Packet) -> Result<()> {
         // The command byte counts too.
         if packet.sql.len() + 1 > self.max_packet {
-            bail!(
-                TooLarge,
-                "a packet of {} bytes for the target, whose max_allowed_packet is {}: a row needs a third more than its size in the binlog",
-                packet.sql.len(),
-                self.max_packet
-            );
+            return Err(self.too_large(packet.sql.len()));
         }
         self.connection.send_query(&[&packet.sql]).await
     }
 
-    /// The packet that shows the session a format it has not seen.
+    /// What cannot be cut any smaller is larger than the target takes.
+    pub(super) fn too_large(&self, bytes: usize) -> Error {
+        Error::new(
+            Code::TooLarge,
+            format!(
+                "a packet of {bytes} bytes for the target, whose max_allowed_packet is {}: a row needs a third more than its size in the binlog",
+                self.max_packet
+            ),
+        )
+    }
+
+    /// Whether row events of this format can be sent as they are.
+    pub fn knows(&self, format: &Arc<Format>) -> bool {
+        let same = |known: &Arc<Format>| Arc::ptr_eq(known, format) || **known == **format;
+        format.0.is_empty() || self.format.as_ref().is_some_and(same)
+    }
+
+    /// The packet that shows the session a format it has not seen. No guard stands before it, so nothing may be in
+    /// flight when it is sent: it would run although the packet before it failed.
     pub fn prelude(&mut self, format: &Arc<Format>) -> Option<Packet> {
-        if self.format.as_ref().is_some_and(|known| Arc::ptr_eq(known, format) || **known == **format)
-            || format.0.is_empty()
-        {
+        if self.knows(format) {
             return None;
         }
         self.format = Some(Arc::clone(format));

@@ -62,7 +62,8 @@ impl Worker {
         }
         let place = format!("transaction {} at {}", piece.seq, piece.start);
         let tables = piece.changes.iter().filter_map(Change::table);
-        self.schema.require(self.ddl.connection(), tables).await.map_err(|error| error.context(place))?;
+        let here = |error: Error| error.context(place.clone());
+        self.schema.require(self.ddl.connection(), tables).await.map_err(here)?;
         self.show_format(&piece.format).await?;
         let mut packet = Packet::default();
         self.begin_part(&mut packet);
@@ -72,7 +73,7 @@ impl Worker {
             packet.push(&part_mark(&streaming.mark()));
         }
         self.make_room().await?;
-        self.pipeline.send(&packet, Load::Part).await?;
+        self.pipeline.send(&packet, Load::Part).await.map_err(here)?;
         failpoint::hit("apply.part_sent");
         drop(share);
         Ok(())
@@ -83,14 +84,16 @@ impl Worker {
         let mut packet = Packet::default();
         self.begin_part(&mut packet);
         let tables = changes(&job.transaction.body).filter_map(Change::table);
-        self.schema.require(self.ddl.connection(), tables).await?;
+        let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
+        let here = |error: Error| error.context(place.clone());
+        self.schema.require(self.ddl.connection(), tables).await.map_err(here)?;
         self.pipeline.session.encoder.changes(changes(&job.transaction.body), &mut packet);
         let forget = self.ddl.forget();
         let mut batch = Batch::default();
         batch.push(job);
         self.end_packet(&batch, &[forget], &mut packet)?;
         self.make_room().await?;
-        self.pipeline.send(&packet, Load::Batch(batch)).await?;
+        self.pipeline.send(&packet, Load::Batch(batch)).await.map_err(here)?;
         self.flush().await?;
         self.streaming = None;
         Ok(())

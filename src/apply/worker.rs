@@ -49,6 +49,9 @@ const MOST_SMALL: usize = 16;
 /// One more small batch in flight per this much of round-trip time.
 const SMALL_PER: Duration = Duration::from_millis(3);
 
+/// What progress row and commit add to a packet, with a long list of GTIDs.
+const RECORD_ROOM: usize = 64 << 10;
+
 /// One worker: the sessions it writes through, and what it knows.
 pub struct Worker {
     pub(super) pipeline: Pipeline,
@@ -124,6 +127,11 @@ impl Worker {
         self.durable.low()
     }
 
+    /// The most bytes of one text for the target.
+    pub fn max_packet(&self) -> usize {
+        self.pipeline.session.max_packet
+    }
+
     /// Works until told to stop, the reader ends, or an error.
     ///
     /// # Errors
@@ -169,6 +177,7 @@ impl Worker {
                 self.stream_piece(piece, share).await
             }
             Unit::Abandoned(_) => self.abandon_stream().await,
+            Unit::Place(place) => self.move_place(place).await,
             Unit::Whole(transaction) => {
                 let streamed = transaction.streamed;
                 let admitted = self.admission.admit(transaction, [&mut self.durable, &mut self.sent])?;
@@ -193,12 +202,21 @@ impl Worker {
         while !self.pending.is_empty() {
             let full = self.pace.is_full(&self.pending);
             let room = if full { self.settings.depth } else { self.small_depth() };
-            if self.pipeline.in_flight() >= room {
+            if !self.may_send(room) {
                 break;
             }
             self.send_pending().await?;
         }
         Ok(())
+    }
+
+    /// Whether pending transactions may be sent now. A format that is new to the session waits until nothing is in
+    /// flight, see [`Session::prelude`].
+    fn may_send(&self, room: usize) -> bool {
+        let in_flight = self.pipeline.in_flight();
+        let known =
+            self.pending.jobs.first().is_none_or(|job| self.pipeline.session.knows(&job.transaction.format));
+        in_flight < room && (known || in_flight == 0)
     }
 
     fn small_depth(&self) -> usize {
@@ -207,7 +225,7 @@ impl Worker {
     }
 
     async fn send_pending(&mut self) -> Result<()> {
-        let size = self.pace.transactions().min(self.pending.jobs.len());
+        let size = self.one_format().min(self.pace.transactions());
         let rest = self.pending.jobs.split_off(size);
         let mut batch = std::mem::take(&mut self.pending);
         for job in rest {
@@ -217,11 +235,27 @@ impl Worker {
         self.send_batch(batch, &[]).await
     }
 
-    /// Sends one guarded packet that carries the batch.
-    pub(super) async fn send_batch(&mut self, batch: Batch, extra: &[String]) -> Result<()> {
-        for job in &batch.jobs {
-            let tables = changes(&job.transaction.body).filter_map(Change::table);
-            self.schema.require(self.ddl.connection(), tables).await.map_err(|error| at(error, job))?;
+    /// How many pending transactions come from a binlog of the same format as the first.
+    fn one_format(&self) -> usize {
+        let jobs = &self.pending.jobs;
+        let Some(first) = jobs.first().map(|job| &job.transaction.format) else { return 0 };
+        let same =
+            |job: &&Job| Arc::ptr_eq(&job.transaction.format, first) || *job.transaction.format == **first;
+        jobs.iter().take_while(same).count()
+    }
+
+    /// Sends one guarded packet that carries the batch; several, each with a part of it, if one would be larger than the
+    /// target takes.
+    ///
+    /// # Errors
+    /// `BB4001`, `BB3205` for the first transaction that cannot be sent: those before it are committed then.
+    pub(super) async fn send_batch(&mut self, mut batch: Batch, extra: &[String]) -> Result<()> {
+        if let Some(error) = self.cut_misfit(&mut batch).await? {
+            if !batch.is_empty() {
+                Box::pin(self.send_batch(batch, extra)).await?;
+            }
+            self.settle_all().await?;
+            return Err(error);
         }
         if let Some(job) = batch.jobs.first() {
             self.show_format(&job.transaction.format.clone()).await?;
@@ -230,11 +264,47 @@ impl Worker {
         packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
         let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
         self.pipeline.session.encoder.changes(all, &mut packet);
+        let most = self.max_packet();
+        if packet.sql.len() + RECORD_ROOM.min(most / 8) > most {
+            return Box::pin(self.send_in_parts(batch, extra, packet.sql.len())).await;
+        }
         self.end_packet(&batch, extra, &mut packet)?;
         failpoint::hit("apply.before_send");
         self.pipeline.send(&packet, Load::Batch(batch)).await?;
         failpoint::hit("apply.after_send");
         Ok(())
+    }
+
+    /// Cuts a batch before the first transaction that does not fit the target's tables, and says why.
+    async fn cut_misfit(&mut self, batch: &mut Batch) -> Result<Option<Error>> {
+        for (index, job) in batch.jobs.iter().enumerate() {
+            let tables = changes(&job.transaction.body).filter_map(Change::table);
+            match self.schema.require(self.ddl.connection(), tables).await {
+                Ok(()) => {}
+                Err(error) if error.code() == Code::SchemaMismatch => {
+                    let error = at(error, job);
+                    batch.jobs.truncate(index);
+                    return Ok(Some(error));
+                }
+                Err(error) => return Err(at(error, job)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn send_in_parts(&mut self, mut batch: Batch, extra: &[String], size: usize) -> Result<()> {
+        // What was encoded is thrown away, with all that it says of the session's variables.
+        self.pipeline.session.encoder.context.forget();
+        if let [job] = batch.jobs.as_slice() {
+            let error = at(self.pipeline.session.too_large(size), job);
+            self.settle_all().await?;
+            return Err(error);
+        }
+        let mut second = Batch::default();
+        batch.jobs.split_off(batch.jobs.len() / 2).into_iter().for_each(|job| second.push(job));
+        batch.bytes -= second.bytes;
+        self.send_batch(batch, extra).await?;
+        self.send_batch(second, extra).await
     }
 
     /// Progress row and commit.
@@ -268,7 +338,7 @@ impl Worker {
 
     pub(super) async fn settle(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
-            Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part, _) => Ok(()),
+            Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part | Load::Place, _) => Ok(()),
             Outcome::Done(Load::Batch(batch), took) => {
                 failpoint::hit("apply.after_reply");
                 self.committed(&batch, took)
@@ -305,6 +375,9 @@ impl Worker {
         let failed = match load {
             Load::Batch(batch) => batch,
             Load::Part => return Err(self.stream_failed(server)),
+            // The next transaction will say the place.
+            Load::Place if code == Code::LockConflict => return Ok(()),
+            Load::Place => return Err(refused(code, server, "a new place in the progress row")),
             // The session refuses row events as such: no transaction is at fault.
             Load::Prelude => {
                 return Err(super::session::needs(
@@ -349,12 +422,7 @@ impl Worker {
                     Outcome::Failed(_, server) => {
                         self.pipeline.drain_failed().await?;
                         self.pipeline.session.roll_back().await?;
-                        let code = classify(&server);
-                        let what = format!(
-                            "a change of {}",
-                            if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") }
-                        );
-                        return Err(refused(code, server, &what).context(place));
+                        return Err(refused_change(server, &tables).context(place));
                     }
                     outcome => self.settle(outcome).await?,
                 }
@@ -363,9 +431,12 @@ impl Worker {
         Ok(())
     }
 
+    /// # Errors
+    /// `BB4008` or `BB4012`, if the progress row is not as this worker left it.
+    ///
     /// A guard may have failed: someone else has taken over, or someone edited the progress row. If the row is as we
     /// left it, what failed was a subquery of a statement event.
-    async fn check_fence(&mut self) -> Result<()> {
+    pub async fn check_fence(&mut self) -> Result<()> {
         let connection = &mut self.pipeline.session.connection;
         let rows =
             crate::progress::Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
@@ -390,12 +461,34 @@ impl Worker {
     /// Sends everything pending and waits for every answer.
     pub(super) async fn flush(&mut self) -> Result<()> {
         while !self.pending.is_empty() || self.pipeline.in_flight() > 0 {
-            if !self.pending.is_empty() && self.pipeline.in_flight() < self.settings.depth {
+            if !self.pending.is_empty() && self.may_send(self.settings.depth) {
                 self.send_pending().await?;
             } else {
                 let outcome = self.pipeline.answer().await?;
                 self.settle(outcome).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// A new binlog file began and nothing is under way: the progress row names it, or the old file might be purged
+    /// while the source is idle. With work under way, the next transaction will.
+    async fn move_place(&mut self, place: Coordinates) -> Result<()> {
+        if !self.pending.is_empty() || self.pipeline.in_flight() > 0 || !self.sent.move_place(&place) {
+            return Ok(());
+        }
+        self.durable.move_place(&place);
+        let mut packet = Packet::default();
+        packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
+        packet.push(&self.settings.tables.record(self.id, self.last_sent, &self.sent, None, now_us()));
+        packet.push("COMMIT");
+        self.pipeline.send(&packet, Load::Place).await
+    }
+
+    async fn settle_all(&mut self) -> Result<()> {
+        while self.pipeline.in_flight() > 0 {
+            let outcome = self.pipeline.answer().await?;
+            self.settle(outcome).await?;
         }
         Ok(())
     }
@@ -456,6 +549,20 @@ fn at(error: Error, job: &Job) -> Error {
 pub(super) fn refused(code: Code, server: ServerError, what: &str) -> Error {
     Error::new(code, format!("the target refused {what}: error {} ({})", server.number, server.state))
         .with_server(server)
+}
+
+/// `ER_UNKNOWN_ERROR`: what `BINLOG` says where the target's table cannot take the source's types; the server's error log
+/// has the column (seen on 9.7: a replica would report 1677 there).
+const NO_REASON: u16 = 1105;
+
+fn refused_change(server: ServerError, tables: &[String]) -> Error {
+    let what =
+        format!("a change of {}", if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") });
+    if server.number != NO_REASON {
+        return refused(classify(&server), server, &what);
+    }
+    refused(Code::SchemaMismatch, server, &what)
+        .context("most likely a column's type or length differs; the target's error log names it")
 }
 
 /// The changes of a body that go into a batch.

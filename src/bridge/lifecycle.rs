@@ -2,6 +2,7 @@
 //! progress row.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -67,13 +68,23 @@ pub struct Bridge {
     owner: Owner,
     observer: Arc<Observer>,
     stop: CancellationToken,
+    /// The source has been streamed from: from then on it may be away for any time.
+    source_met: Arc<AtomicBool>,
+}
+
+/// How one life of the stages ended.
+enum Cycle {
+    /// Told to stop; durable up to here.
+    Drained(Mark),
+    /// The reader gave up, which it does only for good; everything it had read is committed.
+    Unread(Error),
 }
 
 impl Bridge {
     /// Nothing happens yet.
     pub fn new(plan: Plan, observer: Arc<Observer>, stop: CancellationToken) -> Self {
         let owner = Owner::new(&plan.schema, &plan.name);
-        Self { plan, owner, observer, stop }
+        Self { plan, owner, observer, stop, source_met: Arc::default() }
     }
 
     /// Runs until told to stop (then gives the durable place) or until a definite error.
@@ -88,13 +99,15 @@ impl Bridge {
         let deadline = Instant::now() + FIRST_PATIENCE;
         loop {
             let began = Instant::now();
-            let error = match self.cycle(&mut ownership).await {
-                Ok(mark) => return Ok(mark),
-                Err(error) => error,
+            let (error, unread) = match self.cycle(&mut ownership).await {
+                Ok(Cycle::Drained(mark)) => return Ok(mark),
+                Ok(Cycle::Unread(error)) => (error, true),
+                Err(error) => (error, false),
             };
             self.observer.connected(End::Target, false);
             self.observer.failure(&error);
-            if !error.is_transient() || (ownership.is_none() && Instant::now() > deadline) {
+            let unreached = ownership.is_none() && Instant::now() > deadline;
+            if !error.is_transient() || unread || unreached {
                 return Err(error);
             }
             if began.elapsed() > Duration::from_secs(30) {
@@ -116,7 +129,7 @@ impl Bridge {
     }
 
     /// One life of the stages: from the progress row until the end or an error.
-    async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Mark> {
+    async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Cycle> {
         let stop = self.stop.clone();
         let mut worker = tokio::select! {
             worker = self.sink(ownership) => worker?,
@@ -131,7 +144,7 @@ impl Bridge {
         info!(seq = low.seq.0, position = %describe(&low), "going on from");
         let (sender, mut deliveries) = mpsc::channel(CHANNEL);
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
-        tasks.spawn(self.reader(owned, &low, worker.largest_packet(), sender)?.run());
+        tasks.spawn(self.reader(owned, &low, worker.max_packet(), sender)?.run());
         let (endpoint, observer) = (self.plan.source.clone(), Arc::clone(&self.observer));
         let poller = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(poller::run(endpoint, observer)));
         self.observer.lifecycle(Lifecycle::CatchingUp, "reading from the source");
@@ -142,20 +155,27 @@ impl Bridge {
         match ended? {
             Ended::Drained => {}
             Ended::NoMore => match tasks.join_next().await {
-                Some(Ok(Err(error))) => return Err(error),
+                Some(Ok(Err(error))) => {
+                    // A second bridge of our name introduces itself to the source as we do.
+                    if error.code() == Code::DuplicateServerId {
+                        worker.check_fence().await?;
+                    }
+                    return Ok(Cycle::Unread(error));
+                }
                 Some(Err(panic)) => bail!(Invariant, "the reader panicked: {panic}"),
                 _ => bail!(Invariant, "the reader ended without a reason"),
             },
         }
         tasks.shutdown().await;
-        Ok(worker.durable().clone())
+        Ok(Cycle::Drained(worker.durable().clone()))
     }
 
     /// Sessions with the target, ownership, and the worker.
     async fn sink(&mut self, ownership: &mut Option<Ownership>) -> Result<Worker> {
         let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
         let here = |error: Error| error.context(target.clone());
-        let mut locked = self.owner.locked_session(&self.plan.target).await.map_err(here)?;
+        let mut locked =
+            self.owner.locked_session(&self.plan.target, ownership.as_ref()).await.map_err(here)?;
         self.inspect(&mut locked.connection).await.map_err(here)?;
         self.owner.end_old_writers(&mut locked).await.map_err(here)?;
         let session = Session::open(&self.plan.target).await.map_err(here)?;
@@ -212,7 +232,7 @@ impl Bridge {
         &self,
         owned: &Ownership,
         low: &Mark,
-        largest: usize,
+        max_packet: usize,
         out: mpsc::Sender<Delivery>,
     ) -> Result<Reader> {
         let plan = &self.plan;
@@ -224,7 +244,8 @@ impl Bridge {
             report_host: plan.report_host.clone(),
             heartbeat: plan.heartbeat,
         };
-        let limits = Limits { piece: plan.large_transaction.min(largest), prepared: plan.memory / 4 };
+        // A packet carries a third more than the bytes of its events.
+        let limits = Limits { piece: plan.large_transaction.min(max_packet / 2), prepared: plan.memory / 4 };
         let start = start_of(low)?;
         let resume: Option<Coordinates> = low.at.clone();
         let budget_shares = (plan.memory / SHARE).max(1);
@@ -235,6 +256,8 @@ impl Bridge {
             source_uuid: owned.source_uuid.clone(),
             accept_uuid: plan.accept_uuid.clone(),
             observer: Arc::clone(&self.observer),
+            untried: low.seq.0 == 0 && low.at.is_some(),
+            met: Arc::clone(&self.source_met),
             budget: Arc::new(Semaphore::new(budget_shares)),
             budget_shares,
             out,

@@ -16,7 +16,7 @@ use crate::wire::{Connection, Endpoint};
 /// Every this often; three answers missed mean "unknown".
 pub(super) const PERIOD: Duration = Duration::from_secs(2);
 /// An answer that takes longer is no answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks until it is dropped.
 pub(super) async fn run(endpoint: Endpoint, observer: Arc<Observer>) {

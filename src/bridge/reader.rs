@@ -1,22 +1,25 @@
 //! The reader: streams from the source, assembles, and hands on within the memory bound. Reconnects by itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::apply::Delivery;
 use crate::bail;
 use crate::binlog::Body;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::observe::{End, Observer};
-use crate::position::{Coordinates, GtidSet, Start};
-use crate::source::{Located, Registration, Stream};
-use crate::transaction::{Assembler, Unit};
+use crate::position::{Coordinates, GtidSet, Start, check_against_logs};
+use crate::source::{Located, Registration, Stream, misplaced};
+use crate::transaction::{Assembler, NameCase, Unit};
+use crate::wire::Connection;
 
 use super::Backoff;
+use super::poller::{PATIENCE, binary_logs};
 
 /// One permit of the memory bound.
 pub(super) const SHARE: usize = 1024;
@@ -31,6 +34,10 @@ pub(super) struct Reader {
     pub(super) source_uuid: String,
     pub(super) accept_uuid: Option<String>,
     pub(super) observer: Arc<Observer>,
+    /// No transaction was ever read from the start position.
+    pub(super) untried: bool,
+    /// Set once anything has come from the source.
+    pub(super) met: Arc<AtomicBool>,
     pub(super) budget: Arc<Semaphore>,
     pub(super) budget_shares: usize,
     pub(super) out: mpsc::Sender<Delivery>,
@@ -44,30 +51,49 @@ impl Reader {
     /// Reads until a definite error, or until nobody takes what is read.
     pub(super) async fn run(mut self) -> Result<()> {
         let mut backoff = Backoff::default();
-        let mut first_until = Some(Instant::now() + FIRST_PATIENCE);
+        let deadline = Instant::now() + FIRST_PATIENCE;
         loop {
             let error = match Stream::open(&self.registration, &self.resume_at()).await {
                 Ok(stream) => {
                     self.require_same_source(&stream)?;
+                    let folds = stream.identity().folds_names;
+                    self.assembler.learn_source_case(if folds { NameCase::Lower } else { NameCase::Keep });
                     self.observer.connected(End::Source, true);
                     self.observer.clock_offset(Some(stream.identity().clock_ahead_us));
                     info!(source = %self.registration.endpoint.host, version = %stream.identity().version, "streaming from source");
-                    match self.pump(stream, &mut backoff, &mut first_until).await {
+                    match self.pump(stream, &mut backoff).await {
                         Ok(Gone) => return Ok(()),
+                        Err(error) if self.untried => misplaced(error),
                         Err(error) => error,
                     }
                 }
                 Err(error) => error,
             };
             self.observer.connected(End::Source, false);
-            let patient = first_until.is_none_or(|until| Instant::now() < until);
+            let patient = self.met.load(Ordering::Relaxed) || Instant::now() < deadline;
             if !error.is_transient() || !patient {
-                return Err(error.context(format!(
+                return Err(self.diagnosed(error).await.context(format!(
                     "source {}:{}",
                     self.registration.endpoint.host, self.registration.endpoint.port
                 )));
             }
             self.lost(&error, &mut backoff).await;
+        }
+    }
+
+    /// The source has one sentence for a file that it purged and for one that it never had; its list of files says more.
+    async fn diagnosed(&self, error: Error) -> Error {
+        let Start::File(at) = self.resume_at() else { return error };
+        if error.code() != Code::Purged {
+            return error;
+        }
+        let listed = timeout(PATIENCE, async {
+            let mut connection = Connection::connect(&self.registration.endpoint).await?;
+            binary_logs(&mut connection).await
+        });
+        match listed.await {
+            Ok(Ok(logs)) => check_against_logs(&at, &logs).err().unwrap_or(error),
+            _ => error,
         }
     }
 
@@ -103,15 +129,10 @@ impl Reader {
         Ok(())
     }
 
-    async fn pump(
-        &mut self,
-        mut stream: Stream,
-        backoff: &mut Backoff,
-        first: &mut Option<Instant>,
-    ) -> Result<Gone> {
+    async fn pump(&mut self, mut stream: Stream, backoff: &mut Backoff) -> Result<Gone> {
         loop {
             let located = stream.next().await?;
-            *first = None;
+            self.met.store(true, Ordering::Relaxed);
             backoff.reset();
             if let Some(unit) = self.take(located)?
                 && self.hand_over(unit).await.is_err()
@@ -140,6 +161,7 @@ impl Reader {
         let unit = self.assembler.push(located)?;
         match &unit {
             Some(Unit::Whole(transaction)) => {
+                self.untried = false;
                 self.observer.received(&transaction.end, transaction.committed_us, 1);
                 if let (Start::Gtid(set), Some(gtid)) = (&mut self.start, &transaction.gtid) {
                     set.add(gtid);

@@ -8,7 +8,7 @@ use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::position::{Start, check_against_logs};
 use crate::progress::{Mark, Row, Seq};
-use crate::source::{Identity, Registration, ServerId, probe, stable_server_id};
+use crate::source::{Identity, Registration, ServerId, needs_grants, probe, stable_server_id};
 use crate::wire::{Connection, ReplicaStatus, Running};
 
 use super::Plan;
@@ -28,7 +28,8 @@ pub struct Checked {
 pub async fn check(plan: &Plan, start: &Start) -> Result<Checked> {
     let mut connection = Connection::connect(&plan.source).await?;
     if let Start::File(at) = start {
-        check_against_logs(at, &binary_logs(&mut connection).await?)?;
+        let logs = binary_logs(&mut connection).await.map_err(needs_grants)?;
+        check_against_logs(at, &logs)?;
     }
     connection.close().await;
     let uuid = Uuid::new_v4();
@@ -40,9 +41,6 @@ pub async fn check(plan: &Plan, start: &Start) -> Result<Checked> {
         heartbeat: plan.heartbeat,
     };
     let identity = probe(registration, start).await?;
-    if matches!(start, Start::Gtid(_)) && !identity.gtid_mode {
-        bail!(SourceSettings, "a start by GTID needs gtid_mode = ON on the source");
-    }
     Ok(Checked { identity })
 }
 
@@ -53,7 +51,7 @@ pub async fn check(plan: &Plan, start: &Start) -> Result<Checked> {
 pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool) -> Result<()> {
     let owner = Owner::new(&plan.schema, &plan.name);
     // The lock ends a bridge that still runs with the old position.
-    let mut session = owner.locked_session(&plan.target).await?;
+    let mut session = owner.locked_session(&plan.target, None).await?;
     session.run(&owner.tables.create()).await.map_err(|error| match error.code() {
         Code::Privilege => error.context(format!(
             "the target account needs CREATE, INSERT, UPDATE, DELETE and SELECT on {}.*",
@@ -83,7 +81,7 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
 /// `BB1005` if no intent is recorded.
 pub async fn decide_ddl(plan: &Plan, ran: bool) -> Result<()> {
     let owner = Owner::new(&plan.schema, &plan.name);
-    let mut session = owner.locked_session(&plan.target).await?;
+    let mut session = owner.locked_session(&plan.target, None).await?;
     let word = if ran { "done" } else { "undone" };
     let sql =
         format!("UPDATE {} SET decided = '{word}' WHERE {}", owner.tables.table("ddl"), owner.tables.mine());

@@ -123,6 +123,16 @@ impl Frontier {
         Ok(())
     }
 
+    /// Moves the place where the stream goes on, between two transactions: nothing may be applied above the frontier.
+    /// Returns whether it moved.
+    pub fn move_place(&mut self, at: &Coordinates) -> bool {
+        let free = self.above.is_empty() && self.earlier.is_empty();
+        if free {
+            self.low.at = Some(at.clone());
+        }
+        free
+    }
+
     fn covering(&self, seq: Seq) -> bool {
         self.above.range(..=seq).next_back().is_some_and(|(_, run)| seq <= run.last)
     }

@@ -20,6 +20,8 @@ pub struct Identity {
     pub binlog_format: String,
     /// `system_time_zone`, which `time_zone = SYSTEM` means.
     pub system_time_zone: String,
+    /// `lower_case_table_names` is not 0: names that differ in case only are the same.
+    pub folds_names: bool,
     /// Microseconds that the source's clock is ahead of ours, halfway through the question.
     pub clock_ahead_us: i64,
 }
@@ -41,7 +43,7 @@ impl Identity {
         let rows = connection
             .query(
                 "SELECT @@server_uuid, @@server_id, @@version, @@global.gtid_mode, @@global.binlog_format, @@global.log_bin, \
-                 @@system_time_zone, CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
+                 @@system_time_zone, CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED), @@lower_case_table_names",
             )
             .await?;
         let answered = signed(now_us());
@@ -64,6 +66,7 @@ impl Identity {
             gtid_mode: text(3) == "ON",
             binlog_format: text(4),
             system_time_zone: text(6),
+            folds_names: text(8) != "0",
             clock_ahead_us: source_us - (asked + (answered - asked) / 2),
         })
     }

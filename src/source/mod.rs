@@ -8,4 +8,4 @@ mod session;
 pub use identity::Identity;
 pub use offset::Offset;
 pub use probe::probe;
-pub use session::{Located, Registration, ServerId, Stream, stable_server_id};
+pub use session::{Located, Registration, ServerId, Stream, misplaced, needs_grants, stable_server_id};

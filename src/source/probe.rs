@@ -7,7 +7,7 @@ use crate::binlog::Body;
 use crate::error::Result;
 use crate::position::Start;
 
-use super::{Identity, Registration, Stream};
+use super::{Identity, Registration, Stream, misplaced};
 
 /// An idle source answers with a heartbeat after this long.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -22,7 +22,10 @@ pub async fn probe(mut registration: Registration, start: &Start) -> Result<Iden
     registration.uuid = uuid::Uuid::new_v4();
     let mut stream = Stream::open(&registration, start).await?;
     loop {
-        let located = stream.next().await?;
+        let located = stream.next().await.map_err(|error| match start {
+            Start::File(_) => misplaced(error),
+            Start::Gtid(_) => error,
+        })?;
         match &located.event.body {
             Body::Rotate { artificial: true, .. } | Body::FormatDescription(_) | Body::PreviousGtids(_) => {}
             Body::Heartbeat { .. } | Body::Rotate { .. } | Body::Stop | Body::Gtid(_) => {

@@ -241,12 +241,7 @@ impl Stream {
         source_id: u32,
     ) -> Result<u32> {
         let replicas = connection.dialect().replicas();
-        let rows = connection.query(replicas).await.map_err(|error| match error.code() {
-            Code::Privilege => {
-                error.context("the account needs REPLICATION SLAVE and REPLICATION CLIENT on *.*")
-            }
-            _ => error,
-        })?;
+        let rows = connection.query(replicas).await.map_err(needs_grants)?;
         let ours = registration.uuid.to_string();
         let taken: Vec<u32> = rows
             .rows
@@ -282,8 +277,18 @@ async fn register(connection: &mut Connection, registration: &Registration, serv
     payload.put_u32_le(0);
     connection.send_command(COM_REGISTER_SLAVE, &payload).await?;
     match connection.read_reply().await? {
-        crate::wire::Reply::Failed(server) => Err(dump_error(server)),
+        crate::wire::Reply::Failed(server) => Err(needs_grants(dump_error(server))),
         _ => Ok(()),
+    }
+}
+
+/// The server names the one privilege it missed first; a replica needs two.
+pub fn needs_grants(error: Error) -> Error {
+    match error.code() {
+        Code::Privilege => {
+            error.context("the source account needs REPLICATION SLAVE and REPLICATION CLIENT on *.*")
+        }
+        _ => error,
     }
 }
 
@@ -360,6 +365,18 @@ fn dump_error(server: ServerError) -> Error {
     let code = classify(&server);
     Error::new(code, format!("the source refused: {} ({})", server.message, server.number))
         .with_server(server)
+}
+
+/// For a place that nothing was ever read from: what cannot be read there is more likely the fault of the place than of
+/// the log. In the middle of an event the source finds lengths, types and checksums at random, and says so in many words.
+#[must_use]
+pub fn misplaced(error: Error) -> Error {
+    match error.code() {
+        Code::TooLarge | Code::Dump | Code::BadEvent | Code::UnknownEvent | Code::ImpossiblePosition => error
+            .with_code(Code::ImpossiblePosition)
+            .context("the start position seems to lie inside an event or a transaction"),
+        _ => error,
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::bail;
 use crate::binlog::UpdatedDatabases;
 use crate::binlog::{
-    Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent, RowsEvent,
+    Body as EventBody, Event, FormatDescription, GtidEvent, Header, IntVarKind, QueryEvent, RowsEvent,
 };
 use crate::error::{Code, Error, Result};
 use crate::position::Coordinates;
@@ -14,7 +16,8 @@ use crate::source::Located;
 
 use super::statement::{self, Boundary, Judgement};
 use super::{
-    Body, Change, Clock, Context, Format, Piece, Routes, RowsChange, StatementChange, Transaction, Unit, Xid,
+    Body, Change, Clock, Context, Format, NameCase, Piece, Routes, RowsChange, StatementChange, Transaction,
+    Unit, Xid,
 };
 
 /// How much of a transaction is held.
@@ -72,6 +75,8 @@ pub struct Assembler {
     next: Seq,
     resume: Option<Coordinates>,
     format: Arc<Format>,
+    /// The source begins every transaction with a GTID event, be it an anonymous one: MySQL from 5.7.6 on.
+    gtid_events: bool,
     /// Context events before a statement that has no `BEGIN`.
     loose: Context,
     filtered: u64,
@@ -86,10 +91,16 @@ impl Assembler {
             limits,
             next: last.next(),
             resume,
-            format: Arc::new(Format(bytes::Bytes::new())),
+            format: Arc::new(Format(Bytes::new())),
+            gtid_events: false,
             loose: Context::default(),
             filtered: 0,
         }
+    }
+
+    /// Whether the source tells names apart by their case.
+    pub fn learn_source_case(&mut self, case: NameCase) {
+        self.routes.learn_source_case(case);
     }
 
     /// The place after the last whole transaction: where a new stream must begin.
@@ -161,6 +172,7 @@ impl Assembler {
                 bail!(BadEvent, "a transaction without end began at {}", open.head.start)
             }
             (EventBody::Query(query), Await::Start) => {
+                self.require_start(&query)?;
                 self.first_statement(Head { gtid: None, start }, query, located.event.header.timestamp, end)
             }
             (EventBody::Query(query), Await::Begin(head)) => {
@@ -171,6 +183,16 @@ impl Assembler {
             }
             _ => bail!(Invariant, "an event went to the wrong place"),
         }
+    }
+
+    /// Where each transaction has a GTID event, a statement without one stands inside a transaction: taken for one that
+    /// commits by itself, it would be applied without what stands before it. (`BEGIN` still has all of its own behind
+    /// it.)
+    fn require_start(&self, query: &QueryEvent) -> Result<()> {
+        if self.gtid_events && *query.sql != *b"BEGIN" && !query.sql.starts_with(b"XA START ") {
+            bail!(BadEvent, "a statement outside a transaction (is the position inside one?)");
+        }
+        Ok(())
     }
 
     /// `BEGIN`, or a statement that commits by itself.
@@ -245,6 +267,7 @@ impl Assembler {
         timestamp: u32,
         end: Coordinates,
     ) -> Result<Option<Unit>> {
+        let mut ahead = None;
         match statement::boundary(&query.sql)? {
             Boundary::Commit => return Ok(Some(self.close(*open, end, timestamp))),
             Boundary::Rollback => return self.roll_back(&open, end, timestamp),
@@ -257,6 +280,7 @@ impl Assembler {
                 let bytes = query.sql.len() + 256;
                 let create_select = statement::is_create_select(&query.sql);
                 if let Some(statement) = self.judge(query, timestamp, context, false)? {
+                    ahead = self.make_room(&mut open, bytes);
                     open.bytes += bytes;
                     if create_select {
                         open.create = Some(statement);
@@ -266,7 +290,7 @@ impl Assembler {
                 }
             }
         }
-        Ok(self.keep_open(open))
+        Ok(self.keep_open(open, ahead))
     }
 
     fn take_rows(&mut self, located: Located) -> Result<Option<Unit>> {
@@ -276,9 +300,12 @@ impl Assembler {
             bail!(BadEvent, "a rows event outside a transaction (is the position inside one?)")
         };
         let count = count_rows(&rows)?;
+        let mut ahead = None;
         match self.routes.route(&rows.table) {
             Some(table) => {
-                open.bytes += event.bytes.len() + size_of::<Change>();
+                let size = event.bytes.len() + size_of::<Change>();
+                ahead = self.make_room(&mut open, size);
+                open.bytes += size;
                 open.changes.push(Change::Rows(RowsChange {
                     table,
                     event: rows,
@@ -288,25 +315,35 @@ impl Assembler {
             }
             None => self.filtered += 1,
         }
-        Ok(self.keep_open(open))
+        Ok(self.keep_open(open, ahead))
     }
 
-    fn keep_open(&mut self, mut open: Box<Open>) -> Option<Unit> {
-        let unit = (open.bytes >= self.limits.piece && open.xa.is_none()).then(|| {
-            let index = open.pieces;
-            open.pieces += 1;
-            Unit::Piece(Piece {
-                seq: self.next,
-                start: open.head.start.clone(),
-                index,
-                create: open.create.take(),
-                changes: std::mem::take(&mut open.changes),
-                bytes: std::mem::take(&mut open.bytes),
-                format: Arc::clone(&self.format),
-            })
-        });
+    /// What is held goes ahead before a change that would make it larger than a piece may be: the target takes packets
+    /// up to a limit, so a large change travels alone.
+    fn make_room(&self, open: &mut Open, size: usize) -> Option<Unit> {
+        let fits = open.changes.is_empty() || open.bytes + size <= self.limits.piece;
+        (!fits && open.xa.is_none()).then(|| self.piece(open))
+    }
+
+    fn keep_open(&mut self, mut open: Box<Open>, ahead: Option<Unit>) -> Option<Unit> {
+        let full = open.bytes >= self.limits.piece && open.xa.is_none();
+        let unit = ahead.or_else(|| full.then(|| self.piece(&mut open)));
         self.state = Await::Change(open);
         unit
+    }
+
+    fn piece(&self, open: &mut Open) -> Unit {
+        let index = open.pieces;
+        open.pieces += 1;
+        Unit::Piece(Piece {
+            seq: self.next,
+            start: open.head.start.clone(),
+            index,
+            create: open.create.take(),
+            changes: std::mem::take(&mut open.changes),
+            bytes: std::mem::take(&mut open.bytes),
+            format: Arc::clone(&self.format),
+        })
     }
 
     fn judge(
@@ -431,7 +468,8 @@ impl Assembler {
 
     /// A new binlog file, or a new stream. A server that starts anew after a crash drops what was open.
     fn new_format(&mut self, format: &FormatDescription) -> Option<Unit> {
-        let event = format.without_checksum();
+        self.gtid_events = format.version() >= (5, 7, 6) && !format.is_mariadb();
+        let event = timeless(&format.without_checksum());
         if event != self.format.0 {
             self.format = Arc::new(Format(event));
         }
@@ -444,9 +482,21 @@ impl Assembler {
         }
         // Between files nothing is open, so the new file's beginning is as good a place as the old one's end.
         let unit = self.interrupt();
-        self.resume = Some(to);
-        unit
+        self.resume = Some(to.clone());
+        unit.or((!artificial).then_some(Unit::Place(to)))
     }
+}
+
+/// A format description without the times at which its file and its server began, so that those of one server are equal.
+fn timeless(event: &[u8]) -> Bytes {
+    let mut event = event.to_vec();
+    // The header's timestamp, and `created` after binlog version (2) and server version (50).
+    for at in [0, Header::LEN + 52] {
+        if let Some(field) = event.get_mut(at..at + 4) {
+            field.fill(0);
+        }
+    }
+    event.into()
 }
 
 /// Walks every row, so that a rows event that does not delimit is found before any of it is applied.

@@ -125,6 +125,8 @@ pub enum Unit {
     Piece(Piece),
     /// The transaction whose pieces went ahead broke off; it comes again from its beginning.
     Abandoned(Seq),
+    /// Between two transactions, a new binlog file began here.
+    Place(Coordinates),
 }
 
 /// A part of a large transaction, sent ahead of its end.
@@ -152,7 +154,7 @@ impl Unit {
         match self {
             Self::Whole(transaction) => transaction.bytes,
             Self::Piece(piece) => piece.bytes,
-            Self::Abandoned(_) => 0,
+            Self::Abandoned(_) | Self::Place(_) => 0,
         }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::binlog::TableMap;
 
-use super::{Route, Rules};
+use super::{NameCase, Route, Rules};
 
 /// A source's table map under the target's names.
 #[derive(Debug)]
@@ -37,6 +37,12 @@ impl Routes {
     /// No map seen yet.
     pub fn new(rules: Rules) -> Self {
         Self { rules, seen: HashMap::new() }
+    }
+
+    /// What becomes of letters on the source, once it is known. What was said before is judged anew.
+    pub fn learn_source_case(&mut self, case: NameCase) {
+        self.rules.source_case = Some(case);
+        self.seen.clear();
     }
 
     /// The rules themselves, for statements.

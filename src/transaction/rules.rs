@@ -100,6 +100,9 @@ pub struct Rules {
     pub rename_tables: HashMap<(String, String), (String, String)>,
     /// What becomes of the letters.
     pub case: NameCase,
+    /// [`NameCase::Lower`] if the source folds names (`lower_case_table_names` 1 or 2): its statements hold them as they
+    /// were typed, its row events folded. `None` if that is not known.
+    pub source_case: Option<NameCase>,
     /// The schema of the progress tables, which is never replicated.
     pub own_schema: String,
 }
@@ -155,11 +158,54 @@ impl Rules {
         is_system_schema(schema) || schema.eq_ignore_ascii_case(&self.own_schema)
     }
 
-    fn schema_name<'a>(&'a self, schema: &'a str) -> &'a str {
+    /// Whether every table of a schema goes on under its own name.
+    pub(super) fn is_whole(&self, schema: &str) -> bool {
+        let touches = |pattern: &Pattern| pattern.could_match_schema(schema);
+        !self.is_own(schema)
+            && !self.exclude.iter().any(touches)
+            && !self.rename_schemas.contains_key(schema)
+            && !self.rename_tables.keys().any(|(from, _)| from == schema)
+            && (self.include.is_empty()
+                || self.include.iter().any(|pattern| pattern.whole_schema() && touches(pattern)))
+    }
+
+    /// A name of a statement as the source knows it.
+    pub(super) fn source_name(&self, name: &str) -> String {
+        match self.source_case {
+            Some(NameCase::Lower) => name.to_lowercase(),
+            Some(NameCase::Keep) | None => name.to_owned(),
+        }
+    }
+
+    /// Whether it cannot be known where a statement's table goes, because that depends on whether the source folds names.
+    pub(super) fn case_decides(&self, schema: &str, table: &str) -> bool {
+        let (low_schema, low_table) = (schema.to_lowercase(), table.to_lowercase());
+        if self.source_case.is_some() || (low_schema == schema && low_table == table) {
+            return false;
+        }
+        let renamed = |schema: &str, table: &str| {
+            self.rename_schemas.contains_key(schema)
+                || self.rename_tables.contains_key(&(schema.to_owned(), table.to_owned()))
+        };
+        match (self.route(schema, table), self.route(&low_schema, &low_table)) {
+            (Route::Drop, Route::Keep { .. }) => true,
+            (Route::Keep { .. }, Route::Keep { .. }) => {
+                renamed(&low_schema, &low_table) && !renamed(schema, table)
+            }
+            (Route::Keep { .. }, Route::Drop) => {
+                self.exclude.iter().any(|pattern| pattern.matches(&low_schema, &low_table))
+            }
+            (Route::Drop, Route::Drop) => false,
+        }
+    }
+
+    /// The schema under its new name.
+    pub(super) fn schema_name<'a>(&'a self, schema: &'a str) -> &'a str {
         self.rename_schemas.get(schema).map_or(schema, String::as_str)
     }
 
-    fn fold(&self, name: &str) -> String {
+    /// As the target folds a name.
+    pub(super) fn fold(&self, name: &str) -> String {
         match self.case {
             NameCase::Keep => name.to_owned(),
             NameCase::Lower => name.to_lowercase(),

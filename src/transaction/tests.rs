@@ -56,7 +56,7 @@ fn changes(unit: &Unit) -> &[Change] {
             Body::Changes(changes) | Body::CreateSelect(_, changes) | Body::Prepare(_, changes) => changes,
             Body::Ddl(_) | Body::Resolve(..) => &[],
         },
-        Unit::Abandoned(_) => &[],
+        Unit::Abandoned(_) | Unit::Place(_) => &[],
     }
 }
 
@@ -82,7 +82,8 @@ fn every_transaction_of_the_recorded_files_is_numbered_and_its_places_join() {
     for name in RECORDED {
         let gtids =
             located(name).iter().filter(|located| matches!(located.event.body, EventBody::Gtid(_))).count();
-        let units = units(name, WHOLE).unwrap();
+        let mut units = units(name, WHOLE).unwrap();
+        units.retain(|unit| !matches!(unit, Unit::Place(_)));
         assert_eq!(units.len(), gtids, "{name}");
         let mut last = None;
         for (index, unit) in units.iter().enumerate() {
@@ -152,8 +153,8 @@ fn a_stream_that_breaks_off_gives_the_same_transaction_again_under_the_same_numb
     assert!(matches!(assembler.interrupt(), Some(Unit::Abandoned(abandoned)) if abandoned == seq));
     assert_eq!(assembler.next_seq(), seq);
     let resume = assembler.resume().map_or(0, |at| at.offset);
-    let again = events.into_iter().filter(|located| located.start >= resume);
-    let unit = again.filter_map(|located| assembler.push(located).unwrap()).next();
+    let mut again = events.into_iter().filter(|located| located.start >= resume);
+    let unit = again.find_map(|located| assembler.push(located).unwrap());
     assert!(matches!(unit, Some(Unit::Piece(piece)) if piece.seq == seq));
 }
 

@@ -44,8 +44,10 @@ fn dump_refused(message: &str) -> Code {
         Code::DuplicateServerId
     } else if says(&["could not find first log file", "purged", "could not find next log"]) {
         Code::Purged
-    } else if says(&["impossible position", "position > file size", "position < 4"]) {
+    } else if says(&["impossible position", "position > file size", "position < 4", "has more gtids than"]) {
         Code::ImpossiblePosition
+    } else if says(&["auto_position mode"]) {
+        Code::SourceSettings
     } else if says(&["max_allowed_packet"]) {
         Code::TooLarge
     } else {
@@ -172,6 +174,14 @@ mod tests {
             (
                 "A replica with the same server_uuid/server_id as this replica has connected to the source",
                 Code::DuplicateServerId,
+            ),
+            (
+                "Slave has more GTIDs than the master has, using the master's SERVER_UUID.",
+                Code::ImpossiblePosition,
+            ),
+            (
+                "The replication sender thread cannot start in AUTO_POSITION mode: this server has GTID_MODE = OFF",
+                Code::SourceSettings,
             ),
             ("log event entry exceeded max_allowed_packet", Code::TooLarge),
             ("Binary log is not open", Code::Dump),

@@ -10,7 +10,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
 mod basics;
+mod lag;
 mod mirrors;
 mod network;
 mod readme;

@@ -63,12 +63,12 @@ impl BridgeOptions {
             &format!("{end}.password_env"),
             &format!("\"BINBRIDGE_TEST_{}_PASSWORD\"", end.to_uppercase()),
         );
-        match tls {
-            Some(server) => {
-                self.set(&format!("{end}.ssl_mode"), "\"verify-ca\"");
-                self.set(&format!("{end}.ssl_ca"), &format!("{:?}", server.ca_path().display().to_string()))
-            }
-            None => self.set(&format!("{end}.ssl_mode"), "\"preferred\""),
+        if let Some(server) = tls {
+            self.set(&format!("{end}.ssl_mode"), "\"verify-ca\"");
+            self.set(&format!("{end}.ssl_ca"), &format!("{:?}", server.ca_path().display().to_string()))
+        } else {
+            self.keys.remove(&format!("{end}.ssl_ca"));
+            self.set(&format!("{end}.ssl_mode"), "\"preferred\"")
         }
     }
 
@@ -119,7 +119,11 @@ impl Bridge {
 
     fn config(&self) -> PathBuf {
         let path = self.folder.path().join("binbridge.toml");
-        fs::write(&path, self.options.toml()).expect("the configuration is written");
+        // A process that was just started may be reading it.
+        let new = self.folder.path().join("binbridge.toml.new");
+        fs::write(&new, self.options.toml())
+            .and_then(|()| fs::rename(&new, &path))
+            .expect("the configuration is written");
         path
     }
 
