@@ -17,4 +17,6 @@ mod kill;
 mod lag;
 mod mirrors;
 mod network;
+mod readme;
 mod servers;
+mod tidy;
