@@ -24,6 +24,9 @@ pub struct Session {
     pub round_trip: Duration,
 }
 
+/// The longest row that is asked of the target: a stored program's definition, or a set of GTIDs.
+const LONGEST_ANSWER: usize = 4 << 20;
+
 impl Session {
     /// Connects and sets the session up.
     ///
@@ -54,8 +57,10 @@ impl Session {
             .and_then(|row| row.text(0))
             .and_then(|text| text.parse().ok())
             .unwrap_or(1 << 20);
-        // An answer may take as long as the batch takes: dead peers are found by TCP keepalive, not by a timer.
+        // An answer may take as long as the batch takes: dead peers are found by TCP keepalive, not by a timer. So what is
+        // no answer must not be waited for.
         connection.set_read_timeout(None);
+        connection.set_max_packet(LONGEST_ANSWER);
         Ok(Self { connection, encoder: Encoder::default(), format: None, max_packet, round_trip })
     }
 

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::apply::Delivery;
 use crate::bail;
-use crate::binlog::Body;
+use crate::binlog::{Body, kind};
 use crate::error::{Code, Error, Result};
 use crate::observe::{End, Observer};
 use crate::position::{Coordinates, GtidSet, Start, check_against_logs};
@@ -34,7 +34,7 @@ pub(super) struct Reader {
     pub(super) source_uuid: String,
     pub(super) accept_uuid: Option<String>,
     pub(super) observer: Arc<Observer>,
-    /// No transaction was ever read from the start position.
+    /// No transaction was ever seen to begin at the start position.
     pub(super) untried: bool,
     /// Set once anything has come from the source.
     pub(super) met: Arc<AtomicBool>,
@@ -159,15 +159,15 @@ impl Reader {
             return Ok(None);
         }
         let unit = self.assembler.push(located)?;
+        self.untried &= !matches!(kind, kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED | kind::QUERY);
         match &unit {
             Some(Unit::Whole(transaction)) => {
-                self.untried = false;
                 self.observer.received(&transaction.end, transaction.committed_us, 1);
                 if let (Start::Gtid(set), Some(gtid)) = (&mut self.start, &transaction.gtid) {
                     set.add(gtid);
                 }
             }
-            None if matches!(kind, crate::binlog::kind::ROTATE | crate::binlog::kind::FORMAT_DESCRIPTION)
+            None if matches!(kind, kind::ROTATE | kind::FORMAT_DESCRIPTION)
                 && !end.file.is_empty() =>
             {
                 self.observer.passed(&end);

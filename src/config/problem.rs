@@ -137,9 +137,10 @@ pub(super) fn is_secret(key: &str) -> bool {
     secret_word(key).is_some()
 }
 
+/// Misspelt ones too: `pasword = "..."` is what a typo looks like.
 fn secret_word(text: &str) -> Option<usize> {
     let text = text.to_ascii_lowercase();
-    ["pass", "token", "secret", "pwd"].iter().filter_map(|word| text.find(word)).min()
+    ["pas", "tok", "secret", "pwd"].iter().filter_map(|word| text.find(word)).min()
 }
 
 /// All that is wrong with a configuration.

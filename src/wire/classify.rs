@@ -23,6 +23,7 @@ pub fn classify(server: &ServerError) -> Code {
         | 1677 => Code::SchemaMismatch,
         3159 => Code::Tls,
         1236 => dump_refused(&server.message),
+        1381 => Code::SourceSettings,
         1789 => Code::Purged,
         1080 | 1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 3169 | 4031 => Code::ConnectionLost,
         _ => Code::Apply,
@@ -132,6 +133,7 @@ mod tests {
             (1054, Code::SchemaMismatch),
             (1677, Code::SchemaMismatch),
             (3159, Code::Tls),
+            (1381, Code::SourceSettings),
             (2013, Code::ConnectionLost),
             (1064, Code::Apply),
         ] {

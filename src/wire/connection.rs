@@ -12,6 +12,7 @@ use super::channel::Channel;
 use super::classify::refused;
 use super::dialect::Dialect;
 use super::endpoint::Endpoint;
+use super::frame::FULL_PIECE;
 use super::login::{LoggedIn, log_in};
 use super::reply::{Answer, Done, MORE_RESULTS, Reply};
 use super::rows::Rows;
@@ -37,6 +38,8 @@ pub struct Connection {
     answer: Answer,
     /// A query was begun and its answer not read to the end. Set by `ask`, cleared when it has all of it.
     unanswered: bool,
+    /// The number of the next packet of a stream: a server counts on through all of a dump.
+    due: u8,
 }
 
 impl Connection {
@@ -45,7 +48,7 @@ impl Connection {
     /// server), and what the server refuses (`AccessDenied`, `ServerBusy`, ...).
     pub async fn connect(endpoint: &Endpoint) -> Result<Self> {
         let LoggedIn { channel, server, deprecate_eof } = log_in(endpoint).await?;
-        Ok(Self { channel, server, deprecate_eof, answer: Answer::default(), unanswered: false })
+        Ok(Self { channel, server, deprecate_eof, answer: Answer::default(), unanswered: false, due: 1 })
     }
 
     /// Which server answered, and how the connection is encrypted.
@@ -128,14 +131,23 @@ impl Connection {
 
     /// Sends a command that is no query.
     pub async fn send_command(&mut self, command: u8, payload: &[u8]) -> Result<()> {
-        self.channel.send(&[&[command], payload], 0).await?;
+        self.due = self.channel.send(&[&[command], payload], 0).await?;
         Ok(())
     }
 
-    /// The next whole payload, its pieces joined; without a copy if it came in one. A payload that is kept keeps the
-    /// block of up to 256 KiB that it came in: copy what is to live long. May be given up and called again.
+    /// The next whole payload of the answer to a command, its pieces joined; without a copy if it came in one. A payload
+    /// that is kept keeps the block of up to 256 KiB that it came in: copy what is to live long. May be given up and
+    /// called again. Error `Protocol` if a packet is missing before it.
     pub async fn read_packet(&mut self) -> Result<Bytes> {
-        Ok(self.channel.packet().await?.1)
+        let (last, payload) = self.channel.packet().await?;
+        let further_pieces = payload.len() / FULL_PIECE;
+        let first = last.wrapping_sub(further_pieces.to_le_bytes()[0]);
+        if first != self.due {
+            self.channel.set_broken();
+            bail!(Protocol, "packet {first} arrived where {} was due", self.due);
+        }
+        self.due = last.wrapping_add(1);
+        Ok(payload)
     }
 
     /// One statement and all of its results; the first is the answer, unless a later one failed.

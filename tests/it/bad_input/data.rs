@@ -203,13 +203,17 @@ impl Case {
             "CREATE DATABASE {name}; CREATE TABLE {name}.ok (id INT PRIMARY KEY); {}",
             sql(self.both)
         ));
-        pair.target.sql(&format!("SET sql_log_bin = 0; {}", sql(self.spoilt)));
-        let mut bridge = pair.bridge_from_here(name);
-        pair.source.sql(&format!("INSERT INTO {name}.ok VALUES (1); INSERT INTO {name}.ok VALUES (2)"));
-        let bad = pair.source.coordinates();
-        pair.source.sql(&sql(self.bad));
-        pair.source.sql(&format!("INSERT INTO {name}.ok VALUES (3); INSERT INTO {name}.ok VALUES (4)"));
+        pair.target_sql(&sql(self.spoilt));
+        let start = pair.end();
+        pair.source_sql(&format!("INSERT INTO {name}.ok VALUES (1); INSERT INTO {name}.ok VALUES (2)"));
+        let bad = pair.end();
+        pair.source_sql(&sql(self.bad));
+        pair.source_sql(&format!(
+            "SET SESSION binlog_format = DEFAULT; INSERT INTO {name}.ok VALUES (3); INSERT INTO {name}.ok VALUES (4)"
+        ));
         let before = self.checksums(pair);
+        let mut bridge = Bridge::new(pair.options(name));
+        bridge.store(&start);
 
         for _ in 0..2 {
             let error = run_refused(&mut bridge, self.code, 65);
@@ -218,17 +222,14 @@ impl Case {
             for value in ["drei", "'x'", "long", "three", "'two'", "é"] {
                 assert!(!error.contains(value), "a row's value is shown: {error}");
             }
-            assert_eq!(
-                pair.target.sql(&format!("SELECT GROUP_CONCAT(id ORDER BY id) FROM {name}.ok")),
-                "1,2"
-            );
-            assert_eq!(
-                progress(&pair.target, name, "CONCAT_WS(' ', seq, low_seq, low_file, low_pos, done)"),
-                format!("2 2 {} {} ", bad.file, bad.offset)
-            );
+            assert_eq!(pair.target_sql(&format!("SELECT GROUP_CONCAT(id ORDER BY id) FROM {name}.ok")), "1,2");
+            let progress = pair.target_sql(&format!(
+                "SELECT CONCAT_WS(' ', seq, low_seq, low_file, low_pos, done) FROM binbridge.progress WHERE bridge = '{name}'"
+            ));
+            assert_eq!(progress, format!("2 2 {} {} ", bad.file, bad.offset));
             assert_eq!(self.checksums(pair), before);
         }
-        pair.target.sql(&format!("SET sql_log_bin = 0; {}", sql(self.mend)));
+        pair.target_sql(&sql(self.mend));
         bridge.run();
         bridge.wait_caught_up(&pair.source, LIMIT);
         compare(&pair.source, &pair.target, &[name]).unwrap();
@@ -237,11 +238,11 @@ impl Case {
 
     /// Of all tables that the good transactions do not touch.
     fn checksums(&self, pair: &Pair) -> String {
-        let tables = pair.target.sql(&format!(
+        let tables = pair.target_sql(&format!(
             "SELECT GROUP_CONCAT('{0}.', table_name ORDER BY 1) FROM information_schema.tables WHERE table_schema = '{0}' AND table_name <> 'ok'",
             self.name
         ));
-        if tables == "NULL" { tables } else { pair.target.sql(&format!("CHECKSUM TABLE {tables}")) }
+        if tables == "NULL" { tables } else { pair.target_sql(&format!("CHECKSUM TABLE {tables}")) }
     }
 }
 

@@ -3,16 +3,20 @@
 
 mod connect;
 mod data;
+mod flipper;
 mod positions;
 mod settings;
+mod sizes;
 mod stop;
 mod wire;
 
 use std::process::Output;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    AZADMIN, Bridge, BridgeOptions, Coordinates, Server, ServerOptions, azure_options, compare, wait_until,
+    AZADMIN, Bridge, BridgeOptions, Coordinates, Server, ServerOptions, Session, azure_options, compare,
+    wait_until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -21,6 +25,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct Pair {
     source: Server,
     target: Server,
+    /// Root's connections: a client of its own for each statement takes longer than the statement.
+    on_source: Mutex<Session>,
+    on_target: Mutex<Session>,
 }
 
 impl Pair {
@@ -31,7 +38,11 @@ impl Pair {
     fn with_target(source: ServerOptions, target: ServerOptions) -> Self {
         std::thread::scope(|scope| {
             let target = scope.spawn(|| Server::start(target));
-            Self { source: Server::start(source), target: target.join().unwrap() }
+            let source = Server::start(source);
+            let target = target.join().unwrap();
+            let on_source = Mutex::new(source.session().unwrap());
+            let on_target = Mutex::new(target.session().unwrap());
+            Self { source, target, on_source, on_target }
         })
     }
 
@@ -48,10 +59,29 @@ impl Pair {
     }
 
     /// Runs the same on both ends; in no binlog.
+    #[track_caller]
     fn both(&self, sql: &str) {
-        for server in [&self.source, &self.target] {
-            server.sql(&format!("SET sql_log_bin = 0; {sql}"));
-        }
+        let sql = format!("SET sql_log_bin = 0; {sql}; SET sql_log_bin = 1");
+        self.source_sql(&sql);
+        self.target_sql(&sql);
+    }
+
+    #[track_caller]
+    fn source_sql(&self, sql: &str) -> String {
+        self.on_source.lock().unwrap().run(sql).unwrap_or_else(|error| panic!("on source: {error}\n{sql}"))
+    }
+
+    #[track_caller]
+    fn target_sql(&self, sql: &str) -> String {
+        self.on_target.lock().unwrap().run(sql).unwrap_or_else(|error| panic!("on target: {error}\n{sql}"))
+    }
+
+    /// The end of the source's log.
+    fn end(&self) -> Coordinates {
+        let row = self.source_sql("SHOW BINARY LOG STATUS");
+        let mut fields = row.split('\t');
+        let file = fields.next().unwrap().to_owned();
+        Coordinates { file, offset: fields.next().unwrap().parse().unwrap() }
     }
 }
 

@@ -1,1 +1,226 @@
-//! wire
+//! Garbage at each layer of the wire: in an event, around it, in answers, under TLS, instead of the protocol.
+
+use super::flipper::{Change, Flipper};
+use super::*;
+use crate::support::Direction::{self, ToClient, ToServer};
+use crate::support::REPL;
+
+/// Where the parts of a table map event stand, counted from the schema's name in it: packet header, status byte, event
+/// header, table id, flags, length of the name.
+const PACKET: isize = -33;
+const STATUS: isize = PACKET + 4;
+const EVENT: isize = STATUS + 1;
+
+fn plain(pair: &Pair, name: &str, source: u16, target: u16) -> Bridge {
+    let mut options = pair.options(name);
+    options.end("source", source, REPL, None).end("target", target, AZADMIN, None);
+    for end in ["source", "target"] {
+        options.keys.remove(&format!("{end}.ssl_ca"));
+        options.set(&format!("{end}.ssl_mode"), "\"disabled\"");
+    }
+    options.set("source.read_timeout", "\"3s\"").set("target.read_timeout", "\"3s\"");
+    Bridge::new(options)
+}
+
+fn start() -> Pair {
+    let mut target = azure_options("target");
+    target.require_secure_transport = false;
+    let pair = Pair::with_target(ServerOptions::new("source"), target);
+    pair.both("CREATE DATABASE wired; CREATE TABLE wired.t (id INT PRIMARY KEY, v VARCHAR(99))");
+    pair
+}
+
+/// Rows `id` and `id + 1` by themselves, with the mark in the second of them; gives where the second begins.
+fn two(pair: &Pair, id: u32) -> Coordinates {
+    pair.source_sql(&format!("INSERT INTO wired.t VALUES ({id}, 'good')"));
+    let second = pair.end();
+    pair.source_sql(&format!("INSERT INTO wired.t VALUES ({id} + 1, 'MARKED-{id}-MARKED')"));
+    second
+}
+
+#[test]
+fn bytes_that_change_on_the_way_from_the_source_are_found_and_not_applied() {
+    let pair = start();
+    let flipper = Flipper::start(pair.source.port());
+    let mut bridge = plain(&pair, "from-source", flipper.port, pair.target.port());
+    bridge.store(&pair.end());
+    let xor: fn(u8) -> u8 = |byte| byte ^ 0x10;
+    let (mut id, mut good) = (0u32, 0);
+    for (pattern, at, code, exit) in [
+        ("MARKED", 2, "BB3201", 65),
+        ("MARKED", -2, "BB3201", 65),
+        ("wired", 0, "BB3201", 65),
+        ("wired", EVENT, "BB3201", 65),
+        ("wired", EVENT + 4, "BB3201", 65),
+        ("wired", EVENT + 9, "BB3201", 65),
+        ("wired", EVENT + 13, "BB3201", 65),
+        ("wired", STATUS, "BB9001", 70),
+        ("wired", PACKET + 3, "BB9001", 70),
+        ("wired", PACKET, "BB3201", 65),
+    ] {
+        eprintln!("{pattern} {at}");
+        id += 10;
+        bridge.run();
+        bridge.wait_caught_up(&pair.source, LIMIT);
+        let seq: u32 = progress(&pair.target, "from-source", "seq").parse().unwrap();
+        pair.source_sql(&format!("INSERT INTO wired.t VALUES ({id}, 'good')"));
+        bridge.wait_caught_up(&pair.source, LIMIT);
+        flipper.arm(ToClient, pattern.as_bytes(), Change::Byte { at, value: xor });
+        let second = pair.end();
+        pair.source_sql(&format!("INSERT INTO wired.t VALUES ({id} + 1, 'MARKED-{id}-MARKED')"));
+        let error = ended(&mut bridge, code, exit);
+        assert_eq!(flipper.changed(), u64::from(id) / 10);
+        says(&error, &["source 127.0.0.1"]);
+        if code == "BB3201" {
+            says(&error, &[&format!("at {}:", second.file)]);
+        }
+        good = id;
+        assert_eq!(pair.target_sql("SELECT MAX(id) FROM wired.t"), good.to_string());
+        let expected = format!("{} {} {}", seq + 1, second.file, second.offset);
+        assert_eq!(progress(&pair.target, "from-source", "CONCAT_WS(' ', seq, low_file, low_pos)"), expected);
+    }
+    bridge.run();
+    bridge.wait_caught_up(&pair.source, LIMIT);
+    compare(&pair.source, &pair.target, &["wired"]).unwrap();
+    assert_eq!(bridge.stop().code(), Some(0));
+    assert!(good > 0);
+}
+
+#[test]
+fn without_checksums_unknown_and_damaged_events_are_still_not_passed() {
+    let pair = start();
+    pair.source_sql("SET GLOBAL binlog_checksum = 'NONE'");
+    let flipper = Flipper::start(pair.source.port());
+    let mut bridge = plain(&pair, "unchecked", flipper.port, pair.target.port());
+    bridge.store(&pair.end());
+    let changes: [(&str, isize, fn(u8) -> u8, &[&str]); 5] = [
+        ("wired", EVENT + 4, |_| 99, &["BB3202"]),
+        ("wired", EVENT + 4, |_| 172, &["BB3202"]),
+        ("wired", EVENT + 4, |_| 26, &["BB3203", "BB3201"]),
+        ("wired", EVENT + 9, |byte| byte ^ 1, &["BB3201"]),
+        // The length of the value: the row ends elsewhere.
+        ("MARKED", -1, |byte| byte + 1, &["BB3201"]),
+    ];
+    for (n, (pattern, at, value, codes)) in changes.into_iter().enumerate() {
+        let id = u32::try_from(n).unwrap() * 10 + 10;
+        flipper.arm(ToClient, pattern.as_bytes(), Change::Byte { at, value });
+        if pattern == "wired" {
+            // The first table map that passes is that of the transaction to be refused.
+            pair.source_sql(&format!("INSERT INTO wired.t VALUES ({id}, 'MARKED-{id}-MARKED')"));
+        } else {
+            two(&pair, id);
+        }
+        let good = pair.source_sql("SELECT MAX(id) FROM wired.t WHERE v = 'good'");
+        let before = pair.target_sql("SELECT COUNT(*) FROM wired.t");
+        bridge.run();
+        let status = bridge.wait_ended(LIMIT);
+        let log = bridge.log();
+        assert_eq!(status.code(), Some(65), "{log}");
+        let error = log.lines().find(|line| line.contains("level=error")).unwrap();
+        assert!(codes.iter().any(|code| error.contains(&format!("code={code} "))), "{error}");
+        says(error, &["binlog.00000", "source 127.0.0.1"]);
+        std::fs::remove_file(bridge.log_path()).unwrap();
+        if pattern == "wired" {
+            assert_eq!(pair.target_sql("SELECT COUNT(*) FROM wired.t"), before);
+        } else {
+            assert_eq!(pair.target_sql("SELECT MAX(id) FROM wired.t"), good);
+        }
+        bridge.run();
+        bridge.wait_caught_up(&pair.source, LIMIT);
+        assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
+    }
+    compare(&pair.source, &pair.target, &["wired"]).unwrap();
+}
+
+#[test]
+fn bytes_that_change_on_the_way_to_the_target_neither_lose_nor_double_anything() {
+    let pair = start();
+    let flipper = Flipper::start(pair.target.port());
+    let mut bridge = plain(&pair, "to-target", pair.source.port(), flipper.port);
+    bridge.store(&pair.end());
+    let changes: [(Direction, &[u8], isize, fn(u8) -> u8); 5] = [
+        // Statements that become nonsense.
+        (ToServer, b"COMMIT", 1, |_| b'X'),
+        (ToServer, b"UPDATE `binbridge`", 2, |_| b'#'),
+        (ToServer, b"BINLOG '", 3, |_| b'#'),
+        // The answer to COMMIT.
+        (ToClient, b"\x07\x00\x00\x04\x00\x00\x00", 4, |_| 0x40),
+        (ToClient, b"\x07\x00\x00\x04\x00\x00\x00", 4, |_| 0xFF),
+    ];
+    for (n, (direction, pattern, at, value)) in changes.into_iter().enumerate() {
+        let id = u32::try_from(n).unwrap() * 10 + 10;
+        bridge.run();
+        bridge.wait_caught_up(&pair.source, LIMIT);
+        flipper.arm(direction, pattern, Change::Byte { at, value });
+        two(&pair, id);
+        wait_until("a byte is changed", LIMIT, || flipper.changed() == u64::from(id) / 10);
+        let end = pair.end();
+        let done = |bridge: &mut Bridge| {
+            bridge.ended().is_some()
+                || progress(&pair.target, "to-target", "CONCAT(low_file, ':', low_pos)") == end.to_string()
+        };
+        wait_until("it goes on or ends", LIMIT, || done(&mut bridge));
+        // Either what was refused goes through the second time, or the bridge ends and goes on when started again.
+        if let Some(status) = bridge.ended() {
+            assert!([Some(65), Some(70)].contains(&status.code()), "{status}: {}", bridge.log());
+            assert_eq!(bridge.log().matches("level=error").count(), 1, "{}", bridge.log());
+            bridge.kill();
+            bridge.run();
+        }
+        bridge.wait_caught_up(&pair.source, LIMIT);
+        compare(&pair.source, &pair.target, &["wired"]).unwrap();
+        assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
+        let _ = std::fs::remove_file(bridge.log_path());
+    }
+}
+
+#[test]
+fn under_tls_a_changed_byte_is_a_lost_connection() {
+    let pair = start();
+    let flippers = [Flipper::start(pair.source.port()), Flipper::start(pair.target.port())];
+    let mut options = pair.options("tls");
+    for (end, flipper) in ["source", "target"].into_iter().zip(&flippers) {
+        options.set(&format!("{end}.port"), &flipper.port.to_string());
+    }
+    let mut bridge = Bridge::started(options, &pair.end());
+    bridge.wait_caught_up(&pair.source, LIMIT);
+    for (n, flipper) in flippers.iter().enumerate() {
+        // Any record of application data.
+        flipper.arm(ToClient, &[23, 3, 3], Change::Byte { at: 9, value: |byte| byte ^ 1 });
+        two(&pair, u32::try_from(n).unwrap() * 10);
+        wait_until("a byte is changed", LIMIT, || flipper.changed() == 1);
+        bridge.wait_caught_up(&pair.source, LIMIT);
+    }
+    compare(&pair.source, &pair.target, &["wired"]).unwrap();
+    assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
+    says(&bridge.log(), &["BB2002"]);
+}
+
+#[test]
+fn servers_that_speak_nonsense_after_the_login_do_not_hold_the_bridge() {
+    let pair = start();
+    for (end, pattern) in [("source", "source_binlog_checksum"), ("target", "READ-COMMITTED"), ("target", "GET_LOCK")] {
+        let port = if end == "source" { pair.source.port() } else { pair.target.port() };
+        let flipper = Flipper::start(port);
+        let name = format!("nonsense-{pattern}");
+        let mut bridge = plain(&pair, &name, pair.source.port(), pair.target.port());
+        bridge.store(&pair.end());
+        bridge.options().set(&format!("{end}.port"), &flipper.port.to_string());
+        flipper.arm(ToServer, pattern.as_bytes(), Change::Garble);
+        bridge.run();
+        // Nonsense is told at once; what looks like a long packet is waited for no longer than an answer may take, and then
+        // the connection is made anew.
+        let began = Instant::now();
+        wait_until("the bridge ends or goes on", LIMIT, || {
+            bridge.ended().is_some() || bridge.log().contains("level=warn")
+        });
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+        match bridge.ended() {
+            Some(status) => assert_eq!(status.code(), Some(70), "{}", bridge.log()),
+            None => {
+                bridge.wait_caught_up(&pair.source, LIMIT);
+                assert_eq!(bridge.stop().code(), Some(0));
+            }
+        }
+    }
+}
