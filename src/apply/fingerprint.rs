@@ -46,5 +46,7 @@ pub(super) async fn fingerprint(connection: &mut Connection, schemas: &[String])
         }
         digest.update([0xFE]);
     }
+    // The questions began a transaction, in which some variables of a statement's context cannot be set.
+    connection.execute("COMMIT").await?;
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
