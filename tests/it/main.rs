@@ -16,4 +16,3 @@ mod kill;
 mod mirrors;
 mod network;
 mod servers;
-mod scratch;

@@ -211,6 +211,13 @@ impl Life {
         format!("{:?}, after {}; log:\n{}\n{events}", self.plan, incidents.join(", "), last.join("\n"))
     }
 
+    /// How long each incident took.
+    fn durations(&self) -> String {
+        let ends = self.incidents.iter().skip(1).map(|(_, at)| *at).chain([self.age()]);
+        let each = self.incidents.iter().zip(ends);
+        each.map(|((incident, at), end)| format!("{incident:?} {:.1?}", end.saturating_sub(*at))).collect::<Vec<_>>().join(", ")
+    }
+
     /// The source's events at the place that a line of the log names.
     fn events(&self, line: &str) -> Option<String> {
         let (_, place) = line.rsplit_once(" at mysql-bin-changelog.")?;
@@ -240,11 +247,12 @@ impl Life {
         }
         self.counted();
         println!(
-            "{:?}: {written} rounds of the workload, {} transactions, {} kills in {:.1} s, all equal",
+            "{:?}: {written} rounds of the workload, {} transactions, {} kills in {:.1} s, all equal\n{}",
             self.plan,
             self.applied(),
             self.kills,
-            self.age().as_secs_f64()
+            self.age().as_secs_f64(),
+            self.durations()
         );
     }
 
