@@ -62,6 +62,8 @@ fn main() -> ExitCode {
 }
 
 fn walk() -> bool {
+    // Before anything is started: without it there is nothing to show.
+    program();
     let began = Instant::now();
     let stage = Stage::new();
     stage
