@@ -35,6 +35,7 @@ pub struct Ownership {
 pub struct Owner {
     /// The bridge's tables.
     pub tables: Tables,
+    /// The name of the lock, and the beginning of the names of the workers' locks.
     lock: String,
 }
 
@@ -46,26 +47,53 @@ impl Owner {
     pub fn new(schema: &str, bridge: &str) -> Self {
         // A lock's name has at most 64 characters.
         let digest = Sha256::digest(format!("{schema}\0{bridge}"));
-        let short = hex(digest.get(..16).unwrap_or(&digest));
-        Self { tables: Tables::new(schema, bridge), lock: quote_text(&format!("binbridge:{short}")) }
+        let short = hex(digest.get(..12).unwrap_or(&digest));
+        Self { tables: Tables::new(schema, bridge), lock: format!("binbridge:{short}") }
     }
 
-    /// A session that holds the bridge's lock. Whoever held it loses its connection first: from then on no DDL of an
-    /// older owner can start. A process that was the owner (`before`) and no longer is ends nobody's connection.
+    /// The session that runs DDL. Who was the owner `before` and no longer is leaves the new owner alone.
     ///
     /// # Errors
-    /// `BB4008` if someone else has become the owner.
-    pub async fn locked_session(&self, endpoint: &Endpoint, before: Option<&Ownership>) -> Result<Session> {
+    /// `BB4008` if someone else has become the owner; `BB4007` if an older connection does not end.
+    pub async fn ddl_session(&self, endpoint: &Endpoint, before: Option<&Ownership>) -> Result<Session> {
+        self.locked_session(endpoint, &self.lock, before).await
+    }
+
+    /// The session of a worker.
+    ///
+    /// # Errors
+    /// As [`ddl_session`](Self::ddl_session).
+    pub async fn worker_session(
+        &self,
+        endpoint: &Endpoint,
+        worker: u32,
+        before: Option<&Ownership>,
+    ) -> Result<Session> {
+        self.locked_session(endpoint, &format!("{}:{worker}", self.lock), before).await
+    }
+
+    /// A session that holds a lock. Whoever held it loses its connection first. From then on no statement of an older
+    /// DDL session can start: no guard covers those. And no older worker's session is there: one whose other end is
+    /// gone would hold the lock of its progress row, by an unfinished transaction or by a guard that refused a late
+    /// packet, for as long as the server does not notice.
+    async fn locked_session(
+        &self,
+        endpoint: &Endpoint,
+        lock: &str,
+        before: Option<&Ownership>,
+    ) -> Result<Session> {
         let mut session = Session::open(endpoint).await?;
-        if let Some(before) = before {
-            self.our_fences(&mut session, before, false).await?;
-            session.connection.execute("COMMIT").await?;
-        }
         let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
+        let lock = quote_text(lock);
         loop {
+            if let Some(before) = before {
+                let rows = session.connection.query(&self.tables.read(false)).await?;
+                require_owner(&Row::parse_all(&rows)?, before)?;
+                session.connection.execute("COMMIT").await?;
+            }
             let rows = session
                 .connection
-                .query(&format!("SELECT GET_LOCK({}, 1), IS_USED_LOCK({})", self.lock, self.lock))
+                .query(&format!("SELECT GET_LOCK({lock}, 1), IS_USED_LOCK({lock})"))
                 .await?;
             if text(&rows, 0) == Some("1") {
                 return Ok(session);
@@ -76,24 +104,11 @@ impl Owner {
             }
             if tokio::time::Instant::now() > deadline {
                 bail!(
-                    ServerBusy,
-                    "another connection holds the bridge's lock on the target and does not end"
+                    LockConflict,
+                    "another connection holds the lock {lock} of this bridge on the target and does not end"
                 );
             }
         }
-    }
-
-    /// Ends the connections that older owners wrote through. One that is open at the server's end only would hold the
-    /// progress row's lock for as long as its transaction stays open.
-    pub async fn end_old_writers(&self, session: &mut Session) -> Result<()> {
-        self.require_tables(&mut session.connection).await?;
-        let rows = session.connection.query(&self.tables.old_connections()).await?;
-        for id in rows.rows.iter().filter_map(|row| row.text(0)) {
-            // It may have ended by itself in between (1094).
-            let _ = session.connection.execute(&format!("KILL {id}")).await;
-        }
-        session.connection.execute("COMMIT").await?;
-        Ok(())
     }
 
     /// Becomes the owner at the start of a process: moves the epoch of every row.
@@ -101,11 +116,12 @@ impl Owner {
     /// # Errors
     /// `BB1005` if no start is stored.
     pub async fn take(&self, session: &mut Session, workers: u32) -> Result<Ownership> {
-        session.connection.execute(&self.tables.take()).await?;
+        self.require_tables(&mut session.connection).await?;
         let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
-        let Some(epoch) = rows.iter().map(|row| row.fence.epoch).max() else {
+        let Some(epoch) = rows.iter().map(|row| row.fence.epoch + 1).max() else {
             bail!(NoPosition, "no start position is stored for this bridge on the target");
         };
+        session.connection.execute(&self.tables.take(epoch)).await?;
         for worker in (0..workers).filter(|worker| rows.iter().all(|row| row.worker != *worker)) {
             let low = Recovered::from_rows(&rows)?.frontier.low().clone();
             session.connection.execute(&self.tables.add_worker(worker, epoch, &low, now_us())).await?;
@@ -119,47 +135,24 @@ impl Owner {
     /// Stays the owner after a lost connection: moves the session of each of our rows, so that what the old connection
     /// still holds is refused, and only then reads what was committed.
     ///
+    /// An epoch belongs to one process. So a session that is not where we left it was moved by ourselves, in an earlier
+    /// attempt whose answer was lost.
+    ///
     /// # Errors
     /// `BB4008` if someone else has become the owner.
-    pub async fn keep(&self, session: &mut Session, ownership: &Ownership) -> Result<Ownership> {
-        for (worker, fence) in self.our_fences(session, ownership, true).await? {
-            let done = session.connection.execute(&self.tables.bump(worker, fence)).await?;
+    pub async fn keep(&self, session: &mut Session, before: &Ownership) -> Result<Ownership> {
+        let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
+        require_owner(&rows, before)?;
+        for row in &rows {
+            let done = session.connection.execute(&self.tables.bump(row.worker, row.fence)).await?;
             if done.affected != 1 {
-                session.connection.execute("ROLLBACK").await?;
-                bail!(
-                    Fenced,
-                    "another bridge of the same name has taken over (our epoch was {})",
-                    fence.epoch
-                );
+                bail!(Invariant, "the session of worker {} moved although its row is locked", row.worker);
             }
         }
-        let next = self.read(session, ownership.epoch).await?;
+        let next = self.read(session, before.epoch).await?;
         session.connection.execute("COMMIT").await?;
         failpoint::hit("session.after_bump");
         Ok(next)
-    }
-
-    /// The fences in force, as far as they are ours. Only this process moves the session under its own epoch, so a
-    /// session that is not the one we know is our own move whose answer was lost.
-    async fn our_fences(
-        &self,
-        session: &mut Session,
-        ownership: &Ownership,
-        lock: bool,
-    ) -> Result<Vec<(u32, Fence)>> {
-        let rows = Row::parse_all(&session.connection.query(&self.tables.read(lock)).await?)?;
-        let ours =
-            rows.iter().filter(|row| row.fence.epoch == ownership.epoch).map(|row| (row.worker, row.fence));
-        let ours: Vec<(u32, Fence)> = ours.collect();
-        if ours.is_empty() || ours.len() != rows.len() {
-            session.connection.execute("ROLLBACK").await?;
-            bail!(
-                Fenced,
-                "another bridge of the same name has taken over (our epoch was {})",
-                ownership.epoch
-            );
-        }
-        Ok(ours)
     }
 
     async fn read(&self, session: &mut Session, epoch: u64) -> Result<Ownership> {
@@ -194,6 +187,13 @@ impl Owner {
             other => other.map(|_| ()),
         }
     }
+}
+
+fn require_owner(rows: &[Row], before: &Ownership) -> Result<()> {
+    if rows.is_empty() || rows.iter().any(|row| row.fence.epoch != before.epoch) {
+        bail!(Fenced, "another bridge of the same name has taken over (our epoch was {})", before.epoch);
+    }
+    Ok(())
 }
 
 fn text(rows: &Rows, column: usize) -> Option<&str> {

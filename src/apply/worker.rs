@@ -173,7 +173,10 @@ impl Worker {
         let Delivery { unit, share } = delivery;
         match unit {
             Unit::Piece(piece) => {
-                self.flush().await?;
+                // Its further pieces follow without waiting for the answers.
+                if piece.index == 0 {
+                    self.flush().await?;
+                }
                 self.stream_piece(piece, share).await
             }
             Unit::Abandoned(_) => self.abandon_stream().await,
@@ -181,7 +184,12 @@ impl Worker {
             Unit::Whole(transaction) => {
                 let streamed = transaction.streamed;
                 let admitted = self.admission.admit(transaction, [&mut self.durable, &mut self.sent])?;
-                let Some(mut job) = admitted else { return Ok(()) };
+                let Some(mut job) = admitted else {
+                    if streamed {
+                        self.streaming = None;
+                    }
+                    return Ok(());
+                };
                 job.share = share;
                 if streamed {
                     return self.stream_end(job).await;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::apply::{BatchLimits, DdlSession, Delivery, Ended, Owner, Ownership, Session, Settings, Worker};
+use crate::apply::{BatchLimits, DdlSession, Delivery, Ended, Owner, Ownership, Settings, Worker};
 use crate::bail;
 use crate::error::{Code, Error, Result};
 use crate::observe::{End, Lifecycle, Observer};
@@ -174,11 +174,10 @@ impl Bridge {
     async fn sink(&mut self, ownership: &mut Option<Ownership>) -> Result<Worker> {
         let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
         let here = |error: Error| error.context(target.clone());
-        let mut locked =
-            self.owner.locked_session(&self.plan.target, ownership.as_ref()).await.map_err(here)?;
+        let before = ownership.as_ref();
+        let mut locked = self.owner.ddl_session(&self.plan.target, before).await.map_err(here)?;
+        let session = self.owner.worker_session(&self.plan.target, 0, before).await.map_err(here)?;
         self.inspect(&mut locked.connection).await.map_err(here)?;
-        self.owner.end_old_writers(&mut locked).await.map_err(here)?;
-        let session = Session::open(&self.plan.target).await.map_err(here)?;
         let owned = match ownership.take() {
             None => self.owner.take(&mut locked, 1).await,
             Some(before) => {
@@ -189,8 +188,6 @@ impl Bridge {
             }
         };
         let owned = ownership.insert(owned.map_err(here)?);
-        let writer = self.owner.tables.name_connection(0, session.connection.server().connection_id);
-        locked.run(&[writer, "COMMIT".to_owned()]).await.map_err(here)?;
         let ddl = DdlSession::new(locked, self.owner.tables.clone(), owned).await.map_err(here)?;
         self.observer.connected(End::Target, true);
         let settings = Settings {

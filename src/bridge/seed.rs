@@ -7,7 +7,7 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::position::{Start, check_against_logs};
-use crate::progress::{Mark, Row, Seq};
+use crate::progress::{Mark, Seq};
 use crate::source::{Identity, Registration, ServerId, needs_grants, probe, stable_server_id};
 use crate::wire::{Connection, ReplicaStatus, Running};
 
@@ -51,7 +51,7 @@ pub async fn check(plan: &Plan, start: &Start) -> Result<Checked> {
 pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool) -> Result<()> {
     let owner = Owner::new(&plan.schema, &plan.name);
     // The lock ends a bridge that still runs with the old position.
-    let mut session = owner.locked_session(&plan.target, None).await?;
+    let mut session = owner.ddl_session(&plan.target, None).await?;
     session.run(&owner.tables.create()).await.map_err(|error| match error.code() {
         Code::Privilege => error.context(format!(
             "the target account needs CREATE, INSERT, UPDATE, DELETE and SELECT on {}.*",
@@ -59,8 +59,8 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
         )),
         _ => error,
     })?;
-    let stored = Row::parse_all(&session.connection.query(&owner.tables.read(true)).await?)?;
-    if !stored.is_empty() && !replace {
+    let stored = session.connection.query(&owner.tables.read(true)).await?;
+    if !stored.rows.is_empty() && !replace {
         session.connection.execute("ROLLBACK").await?;
         bail!(PositionExists, "bridge {} has a position on the target already", plan.name);
     }
@@ -69,8 +69,7 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
         Start::Gtid(set) => Mark { seq: Seq(0), at: None, gtids: Some(set.clone()) },
     };
     session.run(&owner.tables.forget()).await?;
-    let epoch = stored.iter().map(|row| row.fence.epoch + 1).max().unwrap_or(0);
-    session.run(&owner.tables.start(Uuid::new_v4(), source_uuid, &low, epoch, now_us())).await?;
+    session.run(&owner.tables.start(Uuid::new_v4(), source_uuid, &low, now_us())).await?;
     session.connection.execute("COMMIT").await?;
     Ok(())
 }
@@ -81,7 +80,7 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
 /// `BB1005` if no intent is recorded.
 pub async fn decide_ddl(plan: &Plan, ran: bool) -> Result<()> {
     let owner = Owner::new(&plan.schema, &plan.name);
-    let mut session = owner.locked_session(&plan.target, None).await?;
+    let mut session = owner.ddl_session(&plan.target, None).await?;
     let word = if ran { "done" } else { "undone" };
     let sql =
         format!("UPDATE {} SET decided = '{word}' WHERE {}", owner.tables.table("ddl"), owner.tables.mine());

@@ -99,7 +99,7 @@ impl Tables {
                 "CREATE TABLE IF NOT EXISTS {schema}.progress (bridge VARCHAR(64) NOT NULL, worker INT UNSIGNED NOT NULL, \
                  epoch BIGINT UNSIGNED NOT NULL, session BIGINT UNSIGNED NOT NULL, seq BIGINT UNSIGNED NOT NULL, \
                  low_seq BIGINT UNSIGNED NOT NULL, low_file VARCHAR(512) NULL, low_pos BIGINT UNSIGNED NULL, \
-                 low_gtid_set LONGTEXT NULL, done LONGTEXT NOT NULL, connection BIGINT UNSIGNED NULL, source_commit_us BIGINT UNSIGNED NULL, \
+                 low_gtid_set LONGTEXT NULL, done LONGTEXT NOT NULL, source_commit_us BIGINT UNSIGNED NULL, \
                  updated_us BIGINT UNSIGNED NOT NULL, PRIMARY KEY (bridge, worker)) ENGINE=InnoDB"
             ),
             format!(
@@ -121,16 +121,9 @@ impl Tables {
         format!("{}.{name}", self.schema)
     }
 
-    /// Stores a start position: the bridge's row and worker 0's. Two statements, for one transaction. `epoch` must be
-    /// above that of any row forgotten before: a process that still holds one must not find its own again.
-    pub fn start(
-        &self,
-        bridge_uuid: Uuid,
-        source_uuid: &str,
-        low: &Mark,
-        epoch: u64,
-        now_us: u64,
-    ) -> [String; 2] {
+    /// Stores a start position: the bridge's row and worker 0's. Two statements, for one transaction. The epoch starts
+    /// at the time: a bridge left over from before must not find its own number again.
+    pub fn start(&self, bridge_uuid: Uuid, source_uuid: &str, low: &Mark, now_us: u64) -> [String; 2] {
         let Self { schema, bridge } = self;
         let by_gtid = u8::from(low.gtids.is_some());
         [
@@ -139,7 +132,7 @@ impl Tables {
                 quote_text(source_uuid)
             ),
             format!(
-                "INSERT INTO {schema}.progress VALUES ({bridge}, 0, {epoch}, 0, {seq}, {seq}, {low}, '', NULL, NULL, {now_us})",
+                "INSERT INTO {schema}.progress VALUES ({bridge}, 0, {now_us}, 0, {seq}, {seq}, {low}, '', NULL, {now_us})",
                 seq = low.seq,
                 low = mark_values(low)
             ),
@@ -152,27 +145,23 @@ impl Tables {
             .map(|table| format!("DELETE FROM {}.{table} WHERE {}", self.schema, self.mine()))
     }
 
-    /// Becomes the owner: moves the epoch of every row of the bridge. One statement.
-    pub fn take(&self) -> String {
-        let Self { schema, bridge } = self;
-        format!(
-            "UPDATE {schema}.progress JOIN (SELECT MAX(epoch) + 1 AS epoch FROM {schema}.progress WHERE bridge = {bridge}) AS next \
-             SET progress.epoch = next.epoch, progress.session = 0 WHERE bridge = {bridge}"
-        )
+    /// Becomes the owner: moves the epoch of every row of the bridge, which must be locked. One statement.
+    pub fn take(&self, epoch: u64) -> String {
+        format!("UPDATE {}.progress SET epoch = {epoch}, session = 0 WHERE {}", self.schema, self.mine())
     }
 
     /// Adds the row of a worker that has none, owned by `epoch`.
     pub fn add_worker(&self, worker: u32, epoch: u64, low: &Mark, now_us: u64) -> String {
         let Self { schema, bridge } = self;
         format!(
-            "INSERT INTO {schema}.progress VALUES ({bridge}, {worker}, {epoch}, 0, {seq}, {seq}, {low}, '', NULL, NULL, {now_us})",
+            "INSERT INTO {schema}.progress VALUES ({bridge}, {worker}, {epoch}, 0, {seq}, {seq}, {low}, '', NULL, {now_us})",
             seq = low.seq,
             low = mark_values(low)
         )
     }
 
     /// After a lost connection: moves the session, so that what the old connection still holds is refused. Affects no
-    /// row if another owner has taken over. `found` tells the two apart by `LAST_INSERT_ID`.
+    /// row if another owner has taken over.
     pub fn bump(&self, worker: u32, fence: Fence) -> String {
         format!(
             "UPDATE {}.progress SET session = session + 1 WHERE {} AND worker = {worker} AND epoch = {} AND session = {}",
@@ -180,26 +169,6 @@ impl Tables {
             self.mine(),
             fence.epoch,
             fence.session
-        )
-    }
-
-    /// Names the connection that a worker writes through, so that whoever follows can end it.
-    pub fn name_connection(&self, worker: u32, connection: u32) -> String {
-        format!(
-            "UPDATE {}.progress SET connection = {connection} WHERE {} AND worker = {worker}",
-            self.schema,
-            self.mine()
-        )
-    }
-
-    /// The connections that older owners wrote through and that are still there. Only our own user's: ids begin anew
-    /// when the server starts, and another account's connection is not ours to end.
-    pub fn old_connections(&self) -> String {
-        format!(
-            "SELECT p.id FROM information_schema.processlist AS p JOIN {}.progress AS w ON w.connection = p.id \
-             WHERE w.{} AND p.user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AND p.id <> CONNECTION_ID()",
-            self.schema,
-            self.mine()
         )
     }
 

@@ -236,7 +236,7 @@ impl Assembler {
                 )));
             }
             Boundary::XaEnd | Boundary::None => {
-                let bytes = query.sql.len();
+                let bytes = statement_size(&query);
                 let body = match self.judge(query, timestamp, loose, true)? {
                     Some(statement) => Body::Ddl(statement),
                     None => Body::Changes(Vec::new()),
@@ -277,7 +277,7 @@ impl Assembler {
             }
             Boundary::None => {
                 let context = std::mem::take(&mut open.context);
-                let bytes = query.sql.len() + 256;
+                let bytes = statement_size(&query);
                 let create_select = statement::is_create_select(&query.sql);
                 if let Some(statement) = self.judge(query, timestamp, context, false)? {
                     ahead = self.make_room(&mut open, bytes);
@@ -303,7 +303,8 @@ impl Assembler {
         let mut ahead = None;
         match self.routes.route(&rows.table) {
             Some(table) => {
-                let size = event.bytes.len() + size_of::<Change>();
+                // The table map before it, too, lies in the block of bytes that is held.
+                let size = event.bytes.len() + rows.table.bytes.len() + size_of::<Change>();
                 ahead = self.make_room(&mut open, size);
                 open.bytes += size;
                 open.changes.push(Change::Rows(RowsChange {
@@ -456,7 +457,7 @@ impl Assembler {
                 sequence_number: gtid.sequence_number,
             }),
             body,
-            bytes: bytes + size_of::<Transaction>(),
+            bytes: bytes + size_of::<Transaction>() + ENVELOPE,
             streamed,
             format: Arc::clone(&self.format),
         };
@@ -497,6 +498,17 @@ fn timeless(event: &[u8]) -> Bytes {
         }
     }
     event.into()
+}
+
+/// Events before and after a transaction's changes (GTID, `BEGIN`, XID): a change that is held holds the whole block of
+/// bytes that it was received in, and these stand there too.
+const ENVELOPE: usize = 256;
+/// Header, fixed part, status variables and checksum of a statement event, about.
+const AROUND_STATEMENT: usize = 128;
+
+/// The memory that a statement takes: for short ones, what is known of it is larger than its text.
+fn statement_size(query: &QueryEvent) -> usize {
+    query.sql.len() + AROUND_STATEMENT + size_of::<StatementChange>() + size_of::<Change>()
 }
 
 /// Walks every row, so that a rows event that does not delimit is found before any of it is applied.

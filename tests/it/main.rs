@@ -12,6 +12,8 @@ mod support;
 
 mod bad_input;
 mod basics;
+#[cfg(feature = "failpoints")]
+mod kill;
 mod lag;
 mod mirrors;
 mod network;

@@ -3,7 +3,7 @@
 //! [`mysqld`] finds or fetches MySQL; [`Server`] runs one instance on loopback in a temporary folder; [`rds_like`],
 //! [`read_replica`] and [`azure_like`] dress such instances as the clouds they stand in for; [`native_replica`] is
 //! what binbridge is measured against; [`dump_restore`] seeds a target and [`compare`] says whether it is equal;
-//! [`Proxy`] delays and cuts connections. Whatever fails here panics with what to do about it: a test that needs a
+//! [`Proxy`] delays and cuts connections; [`Workload`] writes. Whatever fails here panics with what to do about it: a test that needs a
 //! server and finds none fails.
 #![allow(
     dead_code,
@@ -37,6 +37,7 @@ mod server;
 mod session;
 mod template;
 mod wait;
+mod workload;
 
 pub use accounts::{ADMIN, APP, AZADMIN, Account, REPL};
 pub use azure::{azure_like, azure_options};
@@ -49,6 +50,7 @@ pub use options::ServerOptions;
 pub use proxy::{Action, Direction, Edge, Match, Proxy};
 pub use rds::{RdsLike, rds_like, rds_options, read_replica, read_replica_with};
 pub use replica::{ReplicaOptions, Start, native_replica, replicate, wait_caught_up};
-pub use server::{Coordinates, Server};
+pub use server::{Coordinates, Server, free_port};
 pub use session::Session;
 pub use wait::wait_until;
+pub use workload::{SCHEMAS, Workload};

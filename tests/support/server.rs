@@ -361,7 +361,7 @@ fn answers(socket: &Path) -> bool {
 }
 
 /// A port below those that the system hands out by itself, so that it is still free after a restart.
-pub(super) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let port = fastrand::u16(20_000..32_000);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

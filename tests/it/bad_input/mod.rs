@@ -12,8 +12,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    AZADMIN, Bridge, BridgeOptions, Coordinates, RdsLike, Server, ServerOptions, azure_options, compare,
-    wait_until,
+    AZADMIN, Bridge, BridgeOptions, Coordinates, Server, ServerOptions, azure_options, compare, wait_until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);

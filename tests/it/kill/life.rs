@@ -1,0 +1,291 @@
+//! One source, one target, one workload, and the bridges that live and die between them.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::incident::Incident;
+use crate::support::{
+    AZADMIN, Bridge, BridgeOptions, Proxy, REPL, RdsLike, SCHEMAS, Server, ServerOptions, Workload,
+    azure_options, compare, rds_options,
+};
+
+/// What a run is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) format: &'static str,
+    pub(super) source_gtid: bool,
+    /// With GTIDs they decide whether a DDL statement ran; without, fingerprints do.
+    pub(super) target_gtid: bool,
+}
+
+impl Plan {
+    /// All combinations come up in eight seeds.
+    pub(super) fn of(seed: u64) -> Self {
+        let format = if seed.is_multiple_of(2) { "MIXED" } else { "ROW" };
+        Self { seed, format, source_gtid: seed / 4 % 2 == 0, target_gtid: seed / 2 % 2 == 0 }
+    }
+}
+
+pub(super) struct Life {
+    plan: Plan,
+    pub(super) rng: fastrand::Rng,
+    // Before the servers: what is dropped first ends first.
+    workload: Option<Workload>,
+    pub(super) bridge: Bridge,
+    pub(super) target_proxy: Proxy,
+    pub(super) source_proxy: Proxy,
+    pub(super) target: Server,
+    pub(super) source: Arc<RdsLike>,
+    began: Instant,
+    kills: u32,
+    incidents: Vec<(Incident, Duration)>,
+    /// Of bridges that were replaced.
+    logs: Vec<String>,
+}
+
+const LIMIT: Duration = Duration::from_secs(40);
+const SIGABRT: i32 = 6;
+
+impl Life {
+    pub(super) fn begin(plan: &Plan) -> Self {
+        let quick = |options: ServerOptions| options.line("innodb_doublewrite=OFF");
+        let source_options = ServerOptions { gtid: plan.source_gtid, ..rds_options("source", plan.format) };
+        let target_options = ServerOptions {
+            gtid: plan.target_gtid,
+            require_secure_transport: false,
+            ..azure_options("target")
+        };
+        let source = Arc::new(RdsLike::start(quick(source_options)));
+        let target = Server::start(quick(target_options));
+        let (target_proxy, source_proxy) = (Proxy::start(target.port()), Proxy::start(source.port()));
+        let mut options = BridgeOptions::new(&source, &target);
+        options.end("source", source_proxy.port(), REPL, Some(&source));
+        // Without TLS the proxy reads along.
+        options.end("target", target_proxy.port(), AZADMIN, None).set("target.ssl_mode", "\"disabled\"");
+        options.keys.remove("target.ssl_ca");
+        let bridge = Bridge::new(options);
+        bridge.store(&source.coordinates());
+        let workload = Some(Workload::start(&source, plan.seed));
+        Self {
+            plan: plan.clone(),
+            rng: fastrand::Rng::with_seed(plan.seed),
+            workload,
+            bridge,
+            target_proxy,
+            source_proxy,
+            target,
+            source,
+            began: Instant::now(),
+            kills: 0,
+            incidents: Vec::new(),
+            logs: Vec::new(),
+        }
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(super) fn kills(&self) -> u32 {
+        self.kills
+    }
+
+    /// A bridge starts, something happens to it, and it ends by force.
+    pub(super) fn suffer(&mut self, incident: Incident) {
+        self.incidents.push((incident, self.age()));
+        self.settle();
+        if let Incident::Point(name) = incident {
+            self.die_at(name);
+        } else {
+            self.bridge.run();
+            self.rest(50, 400);
+            self.trouble(incident);
+            self.alive();
+            self.rest(0, 300);
+            self.bridge.kill();
+        }
+        self.kills += 1;
+        self.alive_log();
+    }
+
+    /// Other sizes for each process: they must not matter.
+    fn settle(&mut self) {
+        let batch = [1, 3, 20, 1000][self.rng.usize(..4)];
+        let large = ["64 KiB", "64 KiB", "256 KiB", "8 MiB"][self.rng.usize(..4)];
+        let bytes = ["16 KiB", "4 MiB"][self.rng.usize(..2)];
+        let depth = [1, 2, 4, 16][self.rng.usize(..4)];
+        let options = self.bridge.options();
+        options.env.remove("BINBRIDGE_FAILPOINT");
+        options.set("apply.batch_transactions", &batch.to_string());
+        options.set("apply.batch_bytes", &format!("\"{bytes}\""));
+        options.set("apply.large_transaction", &format!("\"{large}\""));
+        options.set("apply.depth", &depth.to_string());
+    }
+
+    fn die_at(&mut self, name: &'static str) {
+        let passages = match name {
+            "epoch.after_take" => 1,
+            "session.after_bump" => self.rng.u32(1..=2),
+            "source.after_event" => self.rng.u32(1..=1500),
+            "apply.part_sent" => self.rng.u32(1..=4),
+            _ if name.starts_with("ddl.") => self.rng.u32(1..=3),
+            _ => self.rng.u32(1..=25),
+        };
+        let options = self.bridge.options();
+        options.env("BINBRIDGE_FAILPOINT", &format!("{name}:{passages}"));
+        if name == "apply.part_sent" {
+            options.set("apply.large_transaction", "\"64 KiB\"");
+        }
+        self.bridge.run();
+        let until = Instant::now() + LIMIT;
+        let status = loop {
+            if let Some(status) = self.bridge.ended() {
+                break status;
+            }
+            assert!(Instant::now() < until, "{name}:{passages} was not reached; {}", self.story());
+            if name == "session.after_bump" {
+                self.target_proxy.cut_now();
+            }
+            std::thread::sleep(Duration::from_millis(if name == "session.after_bump" { 150 } else { 10 }));
+        };
+        assert_eq!(
+            status.signal(),
+            Some(SIGABRT),
+            "at {name}:{passages} it ended with {status}; {}",
+            self.story()
+        );
+        // Reaps it.
+        self.bridge.kill();
+    }
+
+    /// Waits some milliseconds.
+    pub(super) fn rest(&mut self, least: u64, most: u64) {
+        std::thread::sleep(Duration::from_millis(self.rng.u64(least..=most)));
+    }
+
+    /// The bridge runs.
+    #[track_caller]
+    pub(super) fn alive(&mut self) {
+        if let Some(status) = self.bridge.ended() {
+            panic!("the bridge ended with {status}; {}", self.story());
+        }
+    }
+
+    /// The transactions that the target says it has.
+    pub(super) fn applied(&self) -> u64 {
+        let text = self.target.try_sql("SELECT seq FROM binbridge.progress").unwrap_or_default();
+        text.parse().unwrap_or(0)
+    }
+
+    /// Waits until the bridge has committed more.
+    #[track_caller]
+    pub(super) fn progress(&mut self) {
+        let before = self.applied();
+        let until = Instant::now() + LIMIT;
+        while self.applied() <= before {
+            self.alive();
+            assert!(Instant::now() < until, "it does not go on after {before}; {}", self.story());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(super) fn keep_log(&mut self, bridge: &Bridge) {
+        self.logs.push(bridge.log());
+    }
+
+    /// No change met a row that it should not have met.
+    #[track_caller]
+    fn alive_log(&self) {
+        let log = self.bridge.log();
+        for log in self.logs.iter().chain([&log]) {
+            for word in ["BB4002", "BB4003", "1062", "1032", "BB9002", "level=error"] {
+                let fault = |line: &&str| line.contains(word) && !line.contains("BB4008");
+                if let Some(line) = log.lines().find(fault) {
+                    panic!("{line}\n{}", self.story());
+                }
+            }
+        }
+    }
+
+    /// What the reader of a failure needs.
+    pub(super) fn story(&self) -> String {
+        let log = self.bridge.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(40)..];
+        format!("{:?}, after {:#?}; log:\n{}", self.plan, self.incidents, last.join("\n"))
+    }
+
+    /// Peace: everything arrives, and is the same.
+    pub(super) fn end(mut self) {
+        let workload = self.workload.take().expect("the workload runs");
+        let written = workload.transactions();
+        workload.stop(&self.source);
+        self.target_proxy.disarm();
+        self.source_proxy.disarm();
+        self.settle();
+        self.bridge.run();
+        let source = Arc::clone(&self.source);
+        self.bridge.wait_caught_up(&source, Duration::from_secs(120));
+        assert_eq!(self.bridge.stop().code(), Some(0), "{}", self.story());
+        self.alive_log();
+        if let Err(difference) = compare(&self.source, &self.target, &SCHEMAS) {
+            panic!("{difference}\n{}", self.story());
+        }
+        self.counted();
+        println!(
+            "{:?}: {written} rounds of the workload, {} transactions, {} kills in {:.1} s, all equal",
+            self.plan,
+            self.applied(),
+            self.kills,
+            self.age().as_secs_f64()
+        );
+    }
+
+    /// The target counts the source's commits, each once.
+    fn counted(&self) {
+        let questions = [
+            "SELECT client, COUNT(*), SUM(n) FROM Shop.Commits GROUP BY client ORDER BY client",
+            "SELECT client, COUNT(*), SUM(n), COUNT(DISTINCT n) FROM Shop.Journal GROUP BY client ORDER BY client",
+            "SELECT * FROM Shop.Ticks ORDER BY client",
+        ];
+        for question in questions {
+            let folded = question.to_lowercase();
+            let (source, target) = (self.source.sql(question), self.target.sql(&folded));
+            assert_eq!(source, target, "{question}; {}", self.story());
+            assert!(!source.is_empty());
+        }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "to run this seed alone: SOAK_SEED={} cargo test --features failpoints --test it soak -- --nocapture",
+                self.plan.seed
+            );
+            if std::env::var_os("SOAK_HOLD").is_some() {
+                let sockets = (self.source.socket(), self.target.socket());
+                eprintln!("SOAK_HOLD: source and target stay up for an hour: {sockets:?}");
+                std::thread::sleep(Duration::from_secs(3600));
+            }
+        }
+        // Its clients would try for ever.
+        if let Some(workload) = self.workload.take() {
+            workload.abandon();
+        }
+    }
+}
+
+/// Waits for a fuse of a proxy.
+#[track_caller]
+pub(super) fn wait_fuse(life: &mut Life, proxy: impl Fn(&Life) -> u64, before: u64) {
+    let until = Instant::now() + LIMIT;
+    while proxy(life) <= before {
+        life.alive();
+        assert!(Instant::now() < until, "what is waited for does not pass; {}", life.story());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,52 @@
+//! The kill test: under a generated workload the bridge is killed, cut off, fooled with late packets and replaced; what
+//! is on the target at the end is what is on the source, and no change met a row that it should not have met.
+//!
+//! Short with fixed seeds, and long by `SOAK_SEEDS=n cargo test --features failpoints --test it soak -- --nocapture`.
+
+mod incident;
+mod life;
+mod trouble;
+
+use std::time::Duration;
+
+use incident::{Incident, deck};
+use life::{Life, Plan};
+
+/// Every incident once, and more until there were so many kills in so much time.
+fn run(seed: u64, least: Duration, kills: u32) {
+    let mut life = Life::begin(&Plan::of(seed));
+    let mut incidents = deck(&mut life.rng);
+    while !incidents.is_empty() || life.age() < least || life.kills() < kills {
+        let incident = incidents.pop().unwrap_or_else(|| Incident::any(&mut life.rng));
+        life.suffer(incident);
+    }
+    life.end();
+}
+
+#[test]
+fn killed_at_any_moment_a_bridge_from_a_row_source_loses_and_doubles_nothing() {
+    run(5, Duration::ZERO, 0);
+}
+
+#[test]
+fn killed_at_any_moment_a_bridge_from_a_mixed_source_loses_and_doubles_nothing() {
+    run(2, Duration::ZERO, 0);
+}
+
+/// The long form. `SOAK_SEEDS` says how many seeds, `SOAK_SEED` names one, `SOAK_SECONDS` how long each lasts.
+#[test]
+fn soak() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let seeds: Vec<u64> = match (number("SOAK_SEED"), number("SOAK_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, Some(count)) => (1..=count).collect(),
+        (None, None) => {
+            println!("the long form runs with SOAK_SEEDS=n (make soak SEEDS=n)");
+            return;
+        }
+    };
+    let seconds = Duration::from_secs(number("SOAK_SECONDS").unwrap_or(60));
+    for seed in seeds {
+        run(seed, seconds, 30);
+    }
+}
