@@ -52,7 +52,10 @@ struct Servers {
 fn main() -> ExitCode {
     // What goes wrong here goes wrong for people: one line, no place in the code.
     std::panic::set_hook(Box::new(|panic| {
-        let text = panic.payload_as_str().unwrap_or("an unknown error");
+        let payload = panic.payload();
+        let text =
+            payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+        let text = text.unwrap_or("an unknown error");
         eprintln!("\nthe demo failed: {text}");
     }));
     match std::panic::catch_unwind(walk) {
@@ -62,6 +65,8 @@ fn main() -> ExitCode {
 }
 
 fn walk() -> bool {
+    // Before anything is started: without it there is nothing to show.
+    program();
     let began = Instant::now();
     let stage = Stage::new();
     stage
@@ -234,7 +239,6 @@ fn follow(stage: &Stage, bridge: &mut Daemon, business: &Business) {
     loop {
         let now = bridge.status();
         if now.caught_up() {
-            stage.clear();
             let (took, commits) = (time(begin.elapsed()), count(business.commits()));
             stage.note(&format!("{now}\nin step after {took}; the source has {commits} commits by now"));
             return;
@@ -256,14 +260,13 @@ fn go_on(stage: &Stage, servers: &Servers, bridge: &mut Daemon, business: &Busin
         std::env::var("DEMO_SECONDS").ok().map(|text| text.parse::<u64>().expect("DEMO_SECONDS is a number"));
     let seconds = asked.or((!stage.terminal()).then_some(SECONDS));
     let stop = Arc::new(AtomicBool::new(false));
-    match seconds {
-        Some(seconds) => {
-            stage.step(&format!("The shop goes on for {seconds} s (DEMO_SECONDS); the bridge follows"))
-        }
-        None => {
-            stage.step("The shop goes on, the bridge follows: open the status page; Ctrl-C ends the shop and compares");
-            on_interrupt(&stop);
-        }
+    if let Some(seconds) = seconds {
+        stage.step(&format!("The shop goes on for {seconds} s (DEMO_SECONDS); the bridge follows"));
+    } else {
+        stage.step(
+            "The shop goes on, the bridge follows: open the status page; Ctrl-C ends the shop and compares",
+        );
+        on_interrupt(&stop);
     }
     let begin = Instant::now();
     let over = || {
@@ -276,20 +279,17 @@ fn go_on(stage: &Stage, servers: &Servers, bridge: &mut Daemon, business: &Busin
         std::thread::sleep(Duration::from_millis(250));
         if !altered && begin.elapsed() > every.mul_f64(1.5) {
             altered = true;
-            stage.clear();
             let sql = "ALTER TABLE Shop.Orders ADD COLUMN channel VARCHAR(20) NOT NULL DEFAULT 'ウェブ' AFTER state";
             ask(stage, "source", &servers.source, APP, sql);
         }
         let now = format!("{}, source {:.0} trx/s", bridge.status(), business.rate());
         if Instant::now() >= next {
             next += every;
-            stage.clear();
             stage.note(&now);
         } else {
             stage.passing(&now);
         }
     }
-    stage.clear();
 }
 
 /// From here on Ctrl-C means "enough". Whatever else listens to the terminal's signals lives in groups of its own.

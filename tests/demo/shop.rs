@@ -1,5 +1,6 @@
 //! The shop: its tables, and the customers, tills and clerks that write to it from the beginning to the end.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -42,14 +43,16 @@ pub fn open(source: &Server) {
     let mut sql = TABLES.to_owned();
     for id in 1..=PRODUCTS {
         let name = pick(&GOODS, id);
-        sql += &format!(
-            "INSERT INTO Shop.Products VALUES ({id}, '{name} {id}', {id}.95, 100000, '{{\"色\": \"赤\", \"weight\": {id}}}');\n"
+        let _ = writeln!(
+            sql,
+            "INSERT INTO Shop.Products VALUES ({id}, '{name} {id}', {id}.95, 100000, '{{\"色\": \"赤\", \"weight\": {id}}}');"
         );
     }
     let customers =
         (1..=FIRST_CUSTOMERS).map(|id| format!("('{}', 'first{id}@example.com', '東京')", pick(&NAMES, id)));
-    sql += &format!(
-        "INSERT INTO Shop.Customers (name, email, city) VALUES {};\n",
+    let _ = write!(
+        sql,
+        "INSERT INTO Shop.Customers (name, email, city) VALUES {};",
         customers.collect::<Vec<_>>().join(", ")
     );
     source.sql_as(APP, &sql).unwrap_or_else(|error| panic!("the shop does not open: {error}"));

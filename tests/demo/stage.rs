@@ -39,21 +39,23 @@ impl Stage {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn line(text: &str) {
-        println!("{text}");
+    /// Ends what [`passing`](Self::passing) wrote, too.
+    fn line(&self, text: &str) {
+        let clear = if self.terminal { "\r\x1b[K" } else { "" };
+        println!("{clear}{text}");
         // Step by step also where standard output is a pipe.
         let _ = std::io::stdout().flush();
     }
 
     /// The first words.
     pub fn title(&self, text: &str) {
-        Self::line(&self.paint("1", text));
+        self.line(&self.paint("1", text));
     }
 
     /// The next step.
     pub fn step(&self, text: &str) {
         self.step.set(self.step.get() + 1);
-        Self::line(&format!(
+        self.line(&format!(
             "\n{} {}",
             self.paint("1;36", &format!("{:>2}.", self.step.get())),
             self.paint("1", text)
@@ -63,7 +65,7 @@ impl Stage {
     /// Something learnt.
     pub fn note(&self, text: &str) {
         for line in text.lines() {
-            Self::line(&format!("    {line}"));
+            self.line(&format!("    {line}"));
         }
     }
 
@@ -75,23 +77,15 @@ impl Stage {
         }
     }
 
-    /// Ends what [`passing`](Self::passing) wrote.
-    pub fn clear(&self) {
-        self.passing("");
-        if self.terminal {
-            print!("\r");
-        }
-    }
-
     /// The last words.
     pub fn verdict(&self, good: bool, text: &str) {
-        Self::line(&format!("\n{}", self.paint(if good { "1;32" } else { "1;31" }, text)));
+        self.line(&format!("\n{}", self.paint(if good { "1;32" } else { "1;31" }, text)));
     }
 
     /// A command line, before it runs.
     pub fn prompt(&self, server: &str, text: &str) {
         let prompt = if server == "$" { "$".to_owned() } else { format!("{server}>") };
-        Self::line(&format!("    {} {text}", self.paint("2", &prompt)));
+        self.line(&format!("    {} {text}", self.paint("2", &prompt)));
     }
 
     /// A file beside the commands.
@@ -117,13 +111,13 @@ impl Stage {
             .stderr(Stdio::piped())
             .stdout(Stdio::piped());
         if let Some(from) = from {
-            shown += &format!(" < {from}");
+            shown = format!("{shown} < {from}");
             program.stdin(
                 File::open(self.folder().join(from)).unwrap_or_else(|error| panic!("{from}: {error}")),
             );
         }
         if let Some(to) = to {
-            shown += &format!(" > {to}");
+            shown = format!("{shown} > {to}");
             program
                 .stdout(File::create(self.folder().join(to)).unwrap_or_else(|error| panic!("{to}: {error}")));
         }
