@@ -26,9 +26,9 @@ pub mod observe;
 
 pub mod source;
 
-pub mod transaction;
-
 pub mod progress;
+
+pub mod transaction;
 
 pub mod apply;
 

@@ -30,15 +30,17 @@ impl SessionContext {
         *self = Self::default();
     }
 
-    /// Row events set these two from their own flags (sql/log_event.cc, `Rows_log_event::do_apply_event`).
+    /// Row events set these from their own flags and time (sql/log_event.cc, `Rows_log_event::do_apply_event`).
     pub fn rows_were_applied(&mut self) {
-        self.variables.retain(|(name, _)| *name != "foreign_key_checks" && *name != "unique_checks");
+        self.variables
+            .retain(|(name, _)| !["foreign_key_checks", "unique_checks", "timestamp"].contains(name));
     }
 
     /// Adds the statements that bring the session into a statement's context to `sql`, each followed by `;`. Returns
     /// how many there are.
     pub fn enter(&mut self, statement: &StatementChange, sql: &mut Vec<u8>) -> usize {
-        let mut statements = usize::from(self.use_database(statement, sql));
+        let mut statements = usize::from(self.read_names(statement, sql));
+        statements += usize::from(self.use_database(statement, sql));
         let mut changed = Vec::new();
         for (name, value) in wanted(statement).into_iter().chain(self.to_reset(statement)) {
             match self.variables.iter_mut().find(|(known, _)| *known == name) {
@@ -67,6 +69,26 @@ impl SessionContext {
         ];
         let on = |name: &str| self.variables.iter().any(|(known, value)| *known == name && value == "1");
         off.iter().filter(|(name, off)| *off && on(name)).map(|(name, _)| (*name, "0".to_owned())).collect()
+    }
+
+    /// Names of schemas and user variables are logged as UTF-8, whatever character set the statement itself has. Adds
+    /// the statement that makes the server read them so, if there are such names and it might not. Returns whether it
+    /// did.
+    pub fn read_names(&mut self, statement: &StatementChange, sql: &mut Vec<u8>) -> bool {
+        let database = &statement.query.database;
+        let other = self.database.as_deref() != Some(database);
+        let plain = (database.is_ascii() || !other)
+            && statement.context.user_vars.iter().all(|variable| variable.name.is_ascii());
+        // 45 is known to every version, 255 is what statements of 8.0 and later say.
+        let (client, utf8mb4) = ("character_set_client", "45");
+        let is_utf8mb4 = |value: &str| value == utf8mb4 || value == "255";
+        if plain || self.variables.iter().any(|(name, value)| *name == client && is_utf8mb4(value)) {
+            return false;
+        }
+        sql.extend_from_slice(b"SET character_set_client = 45;");
+        self.variables.retain(|(name, _)| *name != client);
+        self.variables.push((client, utf8mb4.to_owned()));
+        true
     }
 
     /// Adds `USE`, if the statement has another default database than the session. Returns whether it did.
@@ -179,7 +201,7 @@ fn text_value(bytes: &[u8], collation: u32) -> String {
     for byte in bytes {
         let _ = write!(literal, "{byte:02X}");
     }
-    // `binary` is a keyword.
+    // BINARY is a reserved word.
     let _ = write!(literal, "' COLLATE `{}`", collation.collation());
     literal
 }
@@ -262,7 +284,7 @@ mod tests {
         assert_eq!(
             sql,
             "SET insert_id = 7, rand_seed1 = 1, rand_seed2 = 2, \
-             @`x` := _utf8mb4 X'69742773' COLLATE `utf8mb4_0900_ai_ci`, @`n` := NULL;"
+             @`x` := _utf8mb4 X'69742773' COLLATE utf8mb4_0900_ai_ci, @`n` := NULL;"
         );
     }
 
@@ -279,6 +301,6 @@ mod tests {
         );
         assert_eq!(literal(UserValueKind::Real, false, 0.1_f64.to_le_bytes().to_vec()), "1e-1");
         assert_eq!(literal(UserValueKind::Decimal, false, vec![4, 2, 0x80, 0x05]), "0.05");
-        assert_eq!(literal(UserValueKind::String, false, vec![0, 0xFF]), "_binary X'00FF' COLLATE `binary`");
+        assert_eq!(literal(UserValueKind::String, false, vec![0, 0xFF]), "_binary X'00FF' COLLATE binary");
     }
 }

@@ -128,6 +128,11 @@ impl DdlSession {
         let connection = &mut self.session.connection;
         let mut enter = Vec::new();
         let mut context = SessionContext::default();
+        if context.read_names(statement, &mut enter) {
+            connection.send_query(&[enter.strip_suffix(b";").unwrap_or(&enter)]).await?;
+            expect(connection.read_reply().await?)?;
+            enter.clear();
+        }
         if context.use_database(statement, &mut enter) {
             connection.send_query(&[enter.strip_suffix(b";").unwrap_or(&enter)]).await?;
             match connection.read_reply().await? {

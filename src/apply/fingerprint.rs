@@ -47,5 +47,7 @@ pub(super) async fn fingerprint(connection: &mut Connection, schemas: &[String])
         }
         digest.update([0xFE]);
     }
+    // The questions began a transaction, in which some variables of a statement's context cannot be set.
+    connection.execute("COMMIT").await?;
     Ok(hex(&digest.finalize()))
 }

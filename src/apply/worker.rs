@@ -173,7 +173,10 @@ impl Worker {
         let Delivery { unit, share } = delivery;
         match unit {
             Unit::Piece(piece) => {
-                self.flush().await?;
+                // Its further pieces follow without waiting for the answers.
+                if piece.index == 0 {
+                    self.flush().await?;
+                }
                 self.stream_piece(piece, share).await
             }
             Unit::Abandoned(_) => self.abandon_stream().await,

@@ -167,9 +167,7 @@ impl Reader {
                     set.add(gtid);
                 }
             }
-            None if matches!(kind, kind::ROTATE | kind::FORMAT_DESCRIPTION)
-                && !end.file.is_empty() =>
-            {
+            None if matches!(kind, kind::ROTATE | kind::FORMAT_DESCRIPTION) && !end.file.is_empty() => {
                 self.observer.passed(&end);
             }
             _ => {}

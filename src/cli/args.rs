@@ -40,14 +40,18 @@ pub(super) enum ConfigCommand {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(super) enum Generate {
-    /// A Grafana dashboard.
-    Dashboard,
-    /// Prometheus alerts.
-    Alerts,
     /// A configuration file with every key, its default and its meaning.
     Config,
+    /// The table of all keys.
+    Settings,
+    /// The table of all metrics.
+    Metrics,
     /// The error codes with their exit codes and remedies.
     Errors,
+    /// Alerting rules for Prometheus.
+    Alerts,
+    /// A dashboard for Grafana.
+    Dashboard,
 }
 
 /// Where the configuration comes from.

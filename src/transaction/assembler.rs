@@ -6,15 +6,14 @@ use bytes::Bytes;
 
 use crate::bail;
 use crate::binlog::UpdatedDatabases;
-use crate::binlog::{
-    Body as EventBody, Event, FormatDescription, GtidEvent, Header, IntVarKind, QueryEvent, RowsEvent,
-};
-use crate::error::{Code, Error, Result};
+use crate::binlog::{Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent};
+use crate::error::Result;
 use crate::position::Coordinates;
 use crate::progress::Seq;
 use crate::source::Located;
 
 use super::statement::{self, Boundary, Judgement};
+use super::weigh::{ENVELOPE, count_rows, statement_size, timeless};
 use super::{
     Body, Change, Clock, Context, Format, NameCase, Piece, Routes, RowsChange, StatementChange, Transaction,
     Unit, Xid,
@@ -236,7 +235,7 @@ impl Assembler {
                 )));
             }
             Boundary::XaEnd | Boundary::None => {
-                let bytes = query.sql.len();
+                let bytes = statement_size(&query);
                 let body = match self.judge(query, timestamp, loose, true)? {
                     Some(statement) => Body::Ddl(statement),
                     None => Body::Changes(Vec::new()),
@@ -277,7 +276,7 @@ impl Assembler {
             }
             Boundary::None => {
                 let context = std::mem::take(&mut open.context);
-                let bytes = query.sql.len() + 256;
+                let bytes = statement_size(&query);
                 let create_select = statement::is_create_select(&query.sql);
                 if let Some(statement) = self.judge(query, timestamp, context, false)? {
                     ahead = self.make_room(&mut open, bytes);
@@ -303,7 +302,8 @@ impl Assembler {
         let mut ahead = None;
         match self.routes.route(&rows.table) {
             Some(table) => {
-                let size = event.bytes.len() + size_of::<Change>();
+                // The table map before it, too, lies in the block of bytes that is held.
+                let size = event.bytes.len() + rows.table.bytes.len() + size_of::<Change>();
                 ahead = self.make_room(&mut open, size);
                 open.bytes += size;
                 open.changes.push(Change::Rows(RowsChange {
@@ -456,7 +456,7 @@ impl Assembler {
                 sequence_number: gtid.sequence_number,
             }),
             body,
-            bytes: bytes + size_of::<Transaction>(),
+            bytes: bytes + size_of::<Transaction>() + ENVELOPE,
             streamed,
             format: Arc::clone(&self.format),
         };
@@ -485,31 +485,4 @@ impl Assembler {
         self.resume = Some(to.clone());
         unit.or((!artificial).then_some(Unit::Place(to)))
     }
-}
-
-/// A format description without the times at which its file and its server began, so that those of one server are equal.
-fn timeless(event: &[u8]) -> Bytes {
-    let mut event = event.to_vec();
-    // The header's timestamp, and `created` after binlog version (2) and server version (50).
-    for at in [0, Header::LEN + 52] {
-        if let Some(field) = event.get_mut(at..at + 4) {
-            field.fill(0);
-        }
-    }
-    event.into()
-}
-
-/// Walks every row, so that a rows event that does not delimit is found before any of it is applied.
-fn count_rows(rows: &RowsEvent) -> Result<u64> {
-    let mut count = 0;
-    for row in rows.rows() {
-        row.map_err(|error: Error| {
-            error.context(format!("table {}.{}", rows.table.schema, rows.table.table))
-        })?;
-        count += 1;
-    }
-    if count == 0 {
-        return Err(Error::new(Code::BadEvent, "a rows event without rows"));
-    }
-    Ok(count)
 }

@@ -8,6 +8,7 @@ mod sql;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod weigh;
 
 pub use assembler::{Assembler, Limits};
 pub use change::{

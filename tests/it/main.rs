@@ -18,4 +18,6 @@ mod kill;
 mod lag;
 mod mirrors;
 mod network;
+mod readme;
 mod servers;
+mod tidy;

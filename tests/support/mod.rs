@@ -45,7 +45,7 @@ pub use bridge::{Bridge, BridgeOptions, peak_rss_mib, program};
 pub use certificates::{Certificates, Identity, certificates};
 pub use compare::compare;
 pub use dump::dump_restore;
-pub use install::{Installation, archive_mirrors, mysqld};
+pub use install::{Installation, archive_mirrors, must_fetch, mysqld};
 pub use options::ServerOptions;
 pub use proxy::{Action, Direction, Edge, Match, Proxy};
 pub use rds::{RdsLike, rds_like, rds_options, read_replica, read_replica_with};

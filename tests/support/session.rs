@@ -1,6 +1,7 @@
 //! A client that stays connected: the command-line client, fed through a pipe.
 
 use std::io::{BufRead as _, BufReader, PipeReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// One connection, statement after statement.
@@ -18,7 +19,8 @@ impl Session {
         let (output, writer) = std::io::pipe().map_err(|error| error.to_string())?;
         let errors = writer.try_clone().map_err(|error| error.to_string())?;
         client.args(["-N", "-B", "--unbuffered", "--force", "--skip-reconnect"]);
-        client.stdin(Stdio::piped()).stdout(writer).stderr(errors);
+        // Ctrl-C is its owner's; it ends with its input.
+        client.stdin(Stdio::piped()).stdout(writer).stderr(errors).process_group(0);
         let mut child = client.spawn().map_err(|error| format!("cannot run mysql: {error}"))?;
         // The command holds the writing end too, and would keep the pipe open after the client's death.
         drop(client);

@@ -231,7 +231,10 @@ impl Case {
             for value in ["drei", "'x'", "long", "three", "'two'", "é"] {
                 assert!(!error.contains(value), "a row's value is shown: {error}");
             }
-            assert_eq!(pair.target_sql(&format!("SELECT GROUP_CONCAT(id ORDER BY id) FROM {name}.ok")), "1,2");
+            assert_eq!(
+                pair.target_sql(&format!("SELECT GROUP_CONCAT(id ORDER BY id) FROM {name}.ok")),
+                "1,2"
+            );
             let progress = pair.target_sql(&format!(
                 "SELECT CONCAT_WS(' ', seq, low_seq, low_file, low_pos, done) FROM binbridge.progress WHERE bridge = '{name}'"
             ));

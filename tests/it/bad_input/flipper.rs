@@ -69,7 +69,13 @@ impl Flipper {
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream, direction: Direction, shared: &Shared, garbled: &AtomicU64) {
+fn forward(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    direction: Direction,
+    shared: &Shared,
+    garbled: &AtomicU64,
+) {
     let mut buffer = vec![0; 1 << 20];
     loop {
         let count = from.read(&mut buffer).unwrap_or(0);
@@ -90,10 +96,15 @@ impl Shared {
     fn look(&self, direction: Direction, chunk: &mut [u8], garbled: &AtomicU64) {
         let mut slot = self.armed.lock().unwrap();
         let Some(armed) = slot.as_ref().filter(|armed| armed.direction == direction) else { return };
-        let Some(found) = chunk.windows(armed.pattern.len()).position(|window| window == armed.pattern) else { return };
+        let Some(found) = chunk.windows(armed.pattern.len()).position(|window| window == armed.pattern)
+        else {
+            return;
+        };
         match armed.change {
             Change::Byte { at, value } => {
-                let Some(byte) = found.checked_add_signed(at).and_then(|at| chunk.get_mut(at)) else { return };
+                let Some(byte) = found.checked_add_signed(at).and_then(|at| chunk.get_mut(at)) else {
+                    return;
+                };
                 *byte = value(*byte);
             }
             Change::Garble => {

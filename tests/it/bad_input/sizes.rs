@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn what_is_larger_than_a_packet_of_the_target_goes_in_parts_and_what_cannot_is_told() {
     let target = azure_options("target").line("max_allowed_packet=2M");
-    let source = ServerOptions::new("source").line("max_allowed_packet=256M").line("innodb_redo_log_capacity=512M");
+    let source =
+        ServerOptions::new("source").line("max_allowed_packet=256M").line("innodb_redo_log_capacity=512M");
     let pair = Pair::with_target(source, target);
     pair.both("CREATE DATABASE big; CREATE TABLE big.t (id INT PRIMARY KEY, v LONGBLOB)");
     let start = pair.end();
@@ -57,7 +58,10 @@ fn statements_that_need_what_the_log_does_not_hold_stop_the_bridge() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rows.txt");
     std::fs::write(&file, "10\tten\n11\televen\n").unwrap();
-    let load = format!("SET SESSION binlog_format = 'STATEMENT'; LOAD DATA LOCAL INFILE '{}' INTO TABLE stat.t", file.display());
+    let load = format!(
+        "SET SESSION binlog_format = 'STATEMENT'; LOAD DATA LOCAL INFILE '{}' INTO TABLE stat.t",
+        file.display()
+    );
     let temporary = "SET SESSION binlog_format = 'STATEMENT'; USE stat; CREATE TEMPORARY TABLE tmp (id INT); INSERT INTO tmp VALUES (20); INSERT INTO t SELECT id, 'tmp' FROM tmp; DROP TEMPORARY TABLE tmp".to_owned();
     for (n, (statements, codes)) in
         [(load, &["BB3204"][..]), (temporary, &["BB3204", "BB4001"])].into_iter().enumerate()

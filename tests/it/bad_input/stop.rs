@@ -16,7 +16,8 @@ fn a_signal_drains_and_a_second_one_does_not_wait() {
         let mut holder = pair.target.session().unwrap();
         holder.run(&format!("BEGIN; INSERT INTO app.t VALUES ({id})")).unwrap();
         pair.source.sql(&format!("INSERT INTO app.t VALUES ({id})"));
-        let waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'BINLOG%' AND time >= 1";
+        let waiting =
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'BINLOG%' AND time >= 1";
         wait_until("the bridge waits for the row", LIMIT, || pair.target_sql(waiting) == "1");
         bridge.signal(name);
         bridge.wait_log("stopping", LIMIT);
@@ -93,7 +94,8 @@ fn filtered_and_renamed_tables_go_where_they_should_while_heartbeats_only_move_t
         UPDATE Shop.Orders SET v = 3 WHERE id = 2; DELETE FROM Shop.secret; INSERT INTO Shop.`Big Table` VALUES (5); INSERT INTO tmp_x.t VALUES (2)").unwrap();
     let mut options = named(&source, &target, "filters");
     options.set("filter.include", "[\"Shop.*\", \"hr.people\"]").set("filter.exclude", "[\"Shop.secret\"]");
-    options.set("filter.rename", "{ \"hr.people\" = \"crew.Staff\", \"Shop.Big Table\" = \"crew.Big Table\" }");
+    options
+        .set("filter.rename", "{ \"hr.people\" = \"crew.Staff\", \"Shop.Big Table\" = \"crew.Big Table\" }");
     let mut bridge = Bridge::started(options, &start_rows);
     bridge.wait_caught_up(&source, LIMIT);
     assert_eq!(target.sql("SELECT id, v FROM shop.orders"), "1\t1\n2\t3");
@@ -105,7 +107,9 @@ fn filtered_and_renamed_tables_go_where_they_should_while_heartbeats_only_move_t
     let place = |bridge: &Bridge| bridge.status().map(|status| status["position"]["applied"].to_string());
     let stored = || progress(&target, "filters", "low_pos").parse::<u64>().unwrap();
     let (before, stored_before) = (place(&bridge), stored());
-    wait_until("the position follows the heartbeats", LIMIT, || place(&bridge) != before && stored() > stored_before);
+    wait_until("the position follows the heartbeats", LIMIT, || {
+        place(&bridge) != before && stored() > stored_before
+    });
     assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
     assert!(start < start_rows);
 }

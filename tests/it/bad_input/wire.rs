@@ -199,7 +199,9 @@ fn under_tls_a_changed_byte_is_a_lost_connection() {
 #[test]
 fn servers_that_speak_nonsense_after_the_login_do_not_hold_the_bridge() {
     let pair = start();
-    for (end, pattern) in [("source", "source_binlog_checksum"), ("target", "READ-COMMITTED"), ("target", "GET_LOCK")] {
+    for (end, pattern) in
+        [("source", "source_binlog_checksum"), ("target", "READ-COMMITTED"), ("target", "GET_LOCK")]
+    {
         let port = if end == "source" { pair.source.port() } else { pair.target.port() };
         let flipper = Flipper::start(port);
         let name = format!("nonsense-{pattern}");

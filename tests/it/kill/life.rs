@@ -4,10 +4,10 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::incident::Incident;
+use super::incident::{Incident, Late};
 use crate::support::{
-    AZADMIN, Bridge, BridgeOptions, Proxy, RdsLike, REPL, SCHEMAS, Server, ServerOptions, Workload, azure_options, compare,
-    rds_options,
+    AZADMIN, Bridge, BridgeOptions, Proxy, REPL, RdsLike, SCHEMAS, Server, ServerOptions, Workload,
+    azure_options, compare, rds_options,
 };
 
 /// What a run is made of.
@@ -52,8 +52,11 @@ impl Life {
     pub(super) fn begin(plan: &Plan) -> Self {
         let quick = |options: ServerOptions| options.line("innodb_doublewrite=OFF");
         let source_options = ServerOptions { gtid: plan.source_gtid, ..rds_options("source", plan.format) };
-        let target_options =
-            ServerOptions { gtid: plan.target_gtid, require_secure_transport: false, ..azure_options("target") };
+        let target_options = ServerOptions {
+            gtid: plan.target_gtid,
+            require_secure_transport: false,
+            ..azure_options("target")
+        };
         let source = Arc::new(RdsLike::start(quick(source_options)));
         let target = Server::start(quick(target_options));
         let (target_proxy, source_proxy) = (Proxy::start(target.port()), Proxy::start(source.port()));
@@ -93,6 +96,9 @@ impl Life {
     pub(super) fn suffer(&mut self, incident: Incident) {
         self.incidents.push((incident, self.age()));
         self.settle();
+        if matches!(incident, Incident::Point("apply.part_sent") | Incident::Late(Late::Piece)) {
+            self.bridge.options().set("apply.large_transaction", "\"64 KiB\"");
+        }
         if let Incident::Point(name) = incident {
             self.die_at(name);
         } else {
@@ -132,9 +138,6 @@ impl Life {
         };
         let options = self.bridge.options();
         options.env("BINBRIDGE_FAILPOINT", &format!("{name}:{passages}"));
-        if name == "apply.part_sent" {
-            options.set("apply.large_transaction", "\"64 KiB\"");
-        }
         self.bridge.run();
         let until = Instant::now() + LIMIT;
         let status = loop {
@@ -147,7 +150,12 @@ impl Life {
             }
             std::thread::sleep(Duration::from_millis(if name == "session.after_bump" { 150 } else { 10 }));
         };
-        assert_eq!(status.signal(), Some(SIGABRT), "at {name}:{passages} it ended with {status}; {}", self.story());
+        assert_eq!(
+            status.signal(),
+            Some(SIGABRT),
+            "at {name}:{passages} it ended with {status}; {}",
+            self.story()
+        );
         // Reaps it.
         self.bridge.kill();
     }
@@ -192,7 +200,7 @@ impl Life {
     fn alive_log(&self) {
         let log = self.bridge.log();
         for log in self.logs.iter().chain([&log]) {
-            for word in ["BB4002", "BB4003", "1062", "1032", "BB9002", "level=error"] {
+            for word in ["BB4002", "BB4003", "error 1062", "error 1032", "BB9002", "level=error"] {
                 let fault = |line: &&str| line.contains(word) && !line.contains("BB4008");
                 if let Some(line) = log.lines().find(fault) {
                     panic!("{line}\n{}", self.story());
@@ -206,7 +214,30 @@ impl Life {
         let log = self.bridge.log();
         let lines: Vec<&str> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(40)..];
-        format!("{:?}, after {:#?}; log:\n{}", self.plan, self.incidents, last.join("\n"))
+        let incidents: Vec<String> =
+            self.incidents.iter().map(|(incident, at)| format!("{at:.1?} {incident:?}")).collect();
+        let events = lines.last().and_then(|line| self.events(line)).unwrap_or_default();
+        format!("{:?}, after {}; log:\n{}\n{events}", self.plan, incidents.join(", "), last.join("\n"))
+    }
+
+    /// How long each incident took.
+    fn durations(&self) -> String {
+        let ends = self.incidents.iter().skip(1).map(|(_, at)| *at).chain([self.age()]);
+        let each = self.incidents.iter().zip(ends);
+        each.map(|((incident, at), end)| format!("{incident:?} {:.1?}", end.saturating_sub(*at)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// The source's events at the place that a line of the log names.
+    fn events(&self, line: &str) -> Option<String> {
+        let (_, place) = line.rsplit_once(" at mysql-bin-changelog.")?;
+        let (number, rest) = place.split_once(':')?;
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+        let from = &rest[..digits];
+        let sql = format!("SHOW BINLOG EVENTS IN 'mysql-bin-changelog.{number}' FROM {from} LIMIT 40");
+        let events = self.source.try_sql(&sql).unwrap_or_else(|error| error);
+        Some(events.lines().map(|line| line.chars().take(600).collect::<String>() + "\n").collect())
     }
 
     /// Peace: everything arrives, and is the same.
@@ -227,11 +258,12 @@ impl Life {
         }
         self.counted();
         println!(
-            "{:?}: {written} rounds of the workload, {} transactions, {} kills in {:.1} s, all equal",
+            "{:?}: {written} rounds of the workload, {} transactions, {} kills in {:.1} s, all equal\n{}",
             self.plan,
             self.applied(),
             self.kills,
-            self.age().as_secs_f64()
+            self.age().as_secs_f64(),
+            self.durations()
         );
     }
 

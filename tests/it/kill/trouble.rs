@@ -41,7 +41,12 @@ impl Life {
 
     fn reply_lost(&mut self) {
         let (fired, nth) = (self.target_proxy.fired(), self.rng.u64(1..20));
-        self.target_proxy.arm(ToServer, Match::Pattern(COMMIT.to_vec(), nth), Edge::After, Action::Hold(ToClient));
+        self.target_proxy.arm(
+            ToServer,
+            Match::Pattern(COMMIT.to_vec(), nth),
+            Edge::After,
+            Action::Hold(ToClient),
+        );
         wait_fuse(self, |life| life.target_proxy.fired(), fired);
         self.rest(20, 120);
         self.target_proxy.cut_now();
@@ -74,7 +79,12 @@ impl Life {
         let fired = self.target_proxy.fired();
         let nth = self.rng.u64(1..8);
         let arm = |pattern: &[u8], nth| {
-            self.target_proxy.arm(ToServer, Match::Pattern(pattern.to_vec(), nth), Edge::Before, Action::Hold(ToServer));
+            self.target_proxy.arm(
+                ToServer,
+                Match::Pattern(pattern.to_vec(), nth),
+                Edge::Before,
+                Action::Hold(ToServer),
+            );
         };
         match late {
             Late::Batch => arm(GUARD, nth),

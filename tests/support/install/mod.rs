@@ -40,6 +40,17 @@ pub fn mysqld() -> &'static Installation {
     })
 }
 
+/// Whether [`mysqld`] has to fetch MySQL first, which takes a while.
+pub fn must_fetch() -> bool {
+    std::env::var_os("BINBRIDGE_MYSQLD").is_none()
+        && on_path("mysqld").is_none()
+        && !cache().join(unpacked()).exists()
+}
+
+fn unpacked() -> String {
+    format!("mysql-{}", std::env::consts::ARCH)
+}
+
 /// Where what is fetched once is kept: `BINBRIDGE_CACHE`, else `XDG_CACHE_HOME`/binbridge, else ~/.cache/binbridge.
 pub(super) fn cache() -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -84,7 +95,7 @@ impl Installation {
         {
             return Ok(found);
         }
-        let root = cached(&format!("mysql-{}", std::env::consts::ARCH), |root| {
+        let root = cached(&unpacked(), |root| {
             let work = root.with_extension("apt");
             fetch::fetch(root, &work)
         })?;

@@ -55,11 +55,19 @@ impl Definitions {
                 None => self.create(),
             },
             6..=8 => self.swap(),
-            9 => format!("INSERT INTO Trash (v) VALUES ({n}), ({n}); TRUNCATE TABLE Trash; INSERT INTO Trash (v) VALUES ({n})"),
-            10 => format!("CREATE INDEX by_qty ON Orders (qty); ALTER TABLE Orders DROP INDEX by_qty, COMMENT = '{n}'"),
-            11 => format!("CREATE DATABASE `一時{n}`; CREATE TABLE `一時{n}`.`表` (id INT PRIMARY KEY) SELECT {n} AS id; DROP DATABASE `一時{n}`"),
+            9 => format!(
+                "INSERT INTO Trash (v) VALUES ({n}), ({n}); TRUNCATE TABLE Trash; INSERT INTO Trash (v) VALUES ({n})"
+            ),
+            10 => format!(
+                "CREATE INDEX by_qty ON Orders (qty); ALTER TABLE Orders DROP INDEX by_qty, COMMENT = '{n}'"
+            ),
+            11 => format!(
+                "CREATE DATABASE `一時{n}`; CREATE TABLE `一時{n}`.`表` (id INT PRIMARY KEY) SELECT {n} AS id; DROP DATABASE `一時{n}`"
+            ),
             _ => match self.tables.first() {
-                Some(table) => format!("RENAME TABLE {table} TO side.moved{n}; INSERT INTO side.moved{n} (v) VALUES ('moved'); RENAME TABLE side.moved{n} TO {table}"),
+                Some(table) => format!(
+                    "RENAME TABLE {table} TO side.moved{n}; INSERT INTO side.moved{n} (v) VALUES ('moved'); RENAME TABLE side.moved{n} TO {table}"
+                ),
                 None => self.create(),
             },
         }
@@ -68,7 +76,12 @@ impl Definitions {
     fn add_column(&mut self) -> String {
         let n = self.n;
         self.columns.push(n);
-        let kind = ["INT DEFAULT 7", "VARCHAR(20) DEFAULT 'ü' AFTER name", "JSON", "DATETIME(3) NOT NULL DEFAULT NOW(3) FIRST"];
+        let kind = [
+            "INT DEFAULT 7",
+            "VARCHAR(20) DEFAULT 'ü' AFTER name",
+            "JSON",
+            "DATETIME(3) NOT NULL DEFAULT NOW(3) FIRST",
+        ];
         format!("ALTER TABLE Orders ADD COLUMN x{n} {}", kind[self.rng.usize(..kind.len())])
     }
 
@@ -87,7 +100,9 @@ impl Definitions {
             0 => format!("CREATE TABLE {table} SELECT id, LEFT(body, 30) AS v FROM Big"),
             1 => format!("CREATE TABLE {table} LIKE SwapA; INSERT INTO {table} SELECT * FROM SwapA"),
             // More than goes in one piece.
-            _ => format!("CREATE TABLE {table} (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(900)) SELECT LEFT(body, 900) AS v FROM Big ORDER BY id LIMIT 200"),
+            _ => format!(
+                "CREATE TABLE {table} (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(900)) SELECT LEFT(body, 900) AS v FROM Big ORDER BY id LIMIT 200"
+            ),
         };
         self.keep(table, sql)
     }
@@ -104,6 +119,8 @@ impl Definitions {
     /// Run twice, it would do nothing at all.
     fn swap(&mut self) -> String {
         let n = self.n;
-        format!("RENAME TABLE SwapA TO SwapT, SwapB TO SwapA, SwapT TO SwapB; INSERT INTO SwapA VALUES ({n} + 10, 'to a')")
+        format!(
+            "RENAME TABLE SwapA TO SwapT, SwapB TO SwapA, SwapT TO SwapB; INSERT INTO SwapA VALUES ({n} + 10, 'to a')"
+        )
     }
 }

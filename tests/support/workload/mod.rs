@@ -96,7 +96,10 @@ fn write(mut author: Box<dyn Author>, source: &RdsLike, stop: &AtomicBool, done:
             // The source may be down for a while.
             session = source.session().ok();
             if let Some(open) = session.as_mut() {
-                let _ = open.run(&format!("SET innodb_lock_wait_timeout = 1, lock_wait_timeout = 1; {}", author.greeting()));
+                let _ = open.run(&format!(
+                    "SET innodb_lock_wait_timeout = 1, lock_wait_timeout = 1; {}",
+                    author.greeting()
+                ));
             } else {
                 std::thread::sleep(Duration::from_millis(50));
             }
@@ -104,7 +107,9 @@ fn write(mut author: Box<dyn Author>, source: &RdsLike, stop: &AtomicBool, done:
         };
         let failure = open.run(&author.next()).err();
         // What failed half way is ended; a client that is gone is replaced.
-        let failure = failure.filter(|error| is_gone(error) || open.run(&author.farewell()).is_err_and(|error| is_gone(&error)));
+        let failure = failure.filter(|error| {
+            is_gone(error) || open.run(&author.farewell()).is_err_and(|error| is_gone(&error))
+        });
         if failure.is_some() {
             session = None;
         }

@@ -139,14 +139,28 @@ impl Rows {
         match self.rng.u8(..5) {
             0 => format!("DELETE FROM Orders WHERE id % {modulus} = {rest}"),
             1 => "DELETE FROM Orders ORDER BY id LIMIT 5".to_owned(),
-            2 => format!("UPDATE Orders SET at = NOW(6), name = CONCAT(DATE_FORMAT(NOW(), '%M '), LEFT(name, 30)) WHERE id % {modulus} = {rest}"),
+            2 => format!(
+                "UPDATE Orders SET at = NOW(6), name = CONCAT(DATE_FORMAT(NOW(), '%M '), LEFT(name, 30)) WHERE id % {modulus} = {rest}"
+            ),
             3 => format!("UPDATE Orders SET price = price * 1.01 + RAND(7) WHERE id % {modulus} = {rest}"),
             _ => format!("UPDATE Orders SET qty = qty + 1 WHERE id % {modulus} = {rest}"),
         }
     }
 
     fn spelled(&mut self) -> String {
-        let words = ["strasse", "Straße", "STRASSE", "resume", "résumé", "Ångström", "angstrom", "かな", "カナ", "ｶﾅ", "naïve"];
+        let words = [
+            "strasse",
+            "Straße",
+            "STRASSE",
+            "resume",
+            "résumé",
+            "Ångström",
+            "angstrom",
+            "かな",
+            "カナ",
+            "ｶﾅ",
+            "naïve",
+        ];
         format!("{}{}", words[self.rng.usize(..words.len())], self.rng.u8(..6))
     }
 
@@ -157,7 +171,9 @@ impl Rows {
         match self.rng.u8(..4) {
             0 => format!("DELETE FROM Words WHERE lang = '{lang}' AND word = '{word}'"),
             1 => format!("INSERT INTO Words VALUES ('{lang}', '{word}', 1, '{note}')"),
-            _ => format!("INSERT INTO Words VALUES ('{lang}', '{word}', 1, '{note}') ON DUPLICATE KEY UPDATE n = n + 1, note = '{note}'"),
+            _ => format!(
+                "INSERT INTO Words VALUES ('{lang}', '{word}', 1, '{note}') ON DUPLICATE KEY UPDATE n = n + 1, note = '{note}'"
+            ),
         }
     }
 
@@ -165,7 +181,9 @@ impl Rows {
         let (word, other) = (self.spelled(), self.spelled());
         match self.rng.u8(..3) {
             0 => format!("UPDATE Words SET word = UPPER(word) WHERE word = '{word}'"),
-            1 => format!("UPDATE Words SET lang = 'xx' WHERE word = '{word}' AND lang = 'de'; UPDATE Words SET lang = 'ja' WHERE lang = 'xx'"),
+            1 => format!(
+                "UPDATE Words SET lang = 'xx' WHERE word = '{word}' AND lang = 'de'; UPDATE Words SET lang = 'ja' WHERE lang = 'xx'"
+            ),
             _ => format!("UPDATE Words SET word = '{other}' WHERE word = '{word}' AND lang = 'ja'"),
         }
     }
@@ -177,7 +195,9 @@ impl Rows {
             1 => format!("DELETE FROM NoKey WHERE n = {n} LIMIT 1"),
             2 => format!("UPDATE NoKey SET line = CONCAT('u', LEFT(line, 40)), x = x / 3 WHERE n = {n}"),
             3 => format!("INSERT INTO NoKey SELECT line, n + 1, x FROM NoKey WHERE n = {n} LIMIT 3"),
-            _ => format!("INSERT INTO NoKey VALUES ('same', {n}, 0.1), ('same', {n}, 0.1), (NULL, {n}, NULL)"),
+            _ => {
+                format!("INSERT INTO NoKey VALUES ('same', {n}, 0.1), ('same', {n}, 0.1), (NULL, {n}, NULL)")
+            }
         }
     }
 
@@ -185,9 +205,15 @@ impl Rows {
         let (a, b) = (self.key(40), self.key(40));
         match self.rng.u8(..5) {
             0 => format!("DELETE FROM Users WHERE email = 'u{a}@example.com'"),
-            1 => format!("DELETE FROM Users WHERE phone = X'{a:08X}'; INSERT INTO Users (email, phone, score) VALUES ('n{b}@example.com', X'{a:08X}', 1.1)"),
-            2 => format!("INSERT INTO Users (email, phone, token) VALUES ('u{a}@example.com', X'{b:08X}', UUID()) ON DUPLICATE KEY UPDATE score = IFNULL(score, 0) + 0.1"),
-            _ => format!("INSERT INTO Users (email, phone, token) VALUES ('u{a}@example.com', X'{b:08X}', UUID())"),
+            1 => format!(
+                "DELETE FROM Users WHERE phone = X'{a:08X}'; INSERT INTO Users (email, phone, score) VALUES ('n{b}@example.com', X'{a:08X}', 1.1)"
+            ),
+            2 => format!(
+                "INSERT INTO Users (email, phone, token) VALUES ('u{a}@example.com', X'{b:08X}', UUID()) ON DUPLICATE KEY UPDATE score = IFNULL(score, 0) + 0.1"
+            ),
+            _ => format!(
+                "INSERT INTO Users (email, phone, token) VALUES ('u{a}@example.com', X'{b:08X}', UUID())"
+            ),
         }
     }
 
@@ -218,14 +244,19 @@ impl Rows {
             0 => format!("DELETE FROM Parents WHERE id = {id}"),
             1 => format!("UPDATE Children SET v = v + 1, parent = {id} WHERE parent = {}", self.key(30)),
             2 => format!("INSERT INTO Children (parent, v) VALUES ({id}, 1), (NULL, 2)"),
-            _ => format!("INSERT INTO Parents VALUES ({id}, 'p') ON DUPLICATE KEY UPDATE name = 'q'; INSERT INTO Children (parent, v) VALUES ({id}, 1), ({id}, 2), ({id}, 3)"),
+            _ => format!(
+                "INSERT INTO Parents VALUES ({id}, 'p') ON DUPLICATE KEY UPDATE name = 'q'; INSERT INTO Children (parent, v) VALUES ({id}, 1), ({id}, 2), ({id}, 3)"
+            ),
         }
     }
 
     fn family_key(&mut self) -> String {
         let (a, b) = (self.key(30), self.key(30));
         match self.rng.u8(..3) {
-            0 => format!("SET foreign_key_checks = 0; INSERT INTO Children (parent, v) VALUES ({}, 7); SET foreign_key_checks = 1", a + 500),
+            0 => format!(
+                "SET foreign_key_checks = 0; INSERT INTO Children (parent, v) VALUES ({}, 7); SET foreign_key_checks = 1",
+                a + 500
+            ),
             1 => format!("DELETE FROM Children WHERE parent = {a} OR parent IS NULL"),
             _ => format!("UPDATE Parents SET id = {b} WHERE id = {a}"),
         }
@@ -247,10 +278,18 @@ impl Rows {
         match self.rng.u8(..6) {
             0 => format!("DELETE FROM Kinds WHERE id = {id}"),
             1 => format!("UPDATE Kinds SET j = JSON_SET(j, '$.n', {n}) WHERE id BETWEEN {id} AND {id} + 5"),
-            2 => format!("UPDATE Kinds SET j = JSON_REMOVE(JSON_REPLACE(j, '$.a[0]', {n}), '$.f') WHERE id = {id}"),
-            3 => format!("UPDATE Kinds SET d = -d / 3, ti = -ti, e = NULL, bl = REPEAT(X'00FF', {n}) WHERE id = {id}"),
-            4 => format!("UPDATE Kinds SET id = id + 60 WHERE id = {id}; UPDATE IGNORE Kinds SET id = id - 60 WHERE id = {id} + 60"),
-            _ => format!("UPDATE Kinds SET dt = NOW(6), da = CURDATE(), s = 'a,c' WHERE id > {id} ORDER BY id LIMIT 3"),
+            2 => format!(
+                "UPDATE Kinds SET j = JSON_REMOVE(JSON_REPLACE(j, '$.a[0]', {n}), '$.f') WHERE id = {id}"
+            ),
+            3 => format!(
+                "UPDATE Kinds SET d = -d / 3, ti = -ti, e = NULL, bl = REPEAT(X'00FF', {n}) WHERE id = {id}"
+            ),
+            4 => format!(
+                "UPDATE Kinds SET id = id + 60 WHERE id = {id}; UPDATE IGNORE Kinds SET id = id - 60 WHERE id = {id} + 60"
+            ),
+            _ => format!(
+                "UPDATE Kinds SET dt = NOW(6), da = CURDATE(), s = 'a,c' WHERE id > {id} ORDER BY id LIMIT 3"
+            ),
         }
     }
 
@@ -265,7 +304,9 @@ impl Rows {
     fn big_change(&mut self) -> String {
         let rest = self.rng.u8(..4);
         match self.rng.u8(..4) {
-            0 => format!("UPDATE Big SET body = CONCAT('{rest}', LEFT(body, 700)), n = n + 1 WHERE id % 4 = {rest}"),
+            0 => format!(
+                "UPDATE Big SET body = CONCAT('{rest}', LEFT(body, 700)), n = n + 1 WHERE id % 4 = {rest}"
+            ),
             1 => "DELETE FROM Big ORDER BY id LIMIT 300".to_owned(),
             2 => "DELETE FROM Big".to_owned(),
             _ => format!("DELETE FROM Big WHERE id % 4 = {rest}"),
@@ -276,8 +317,12 @@ impl Rows {
         let (id, n) = (self.key(40), self.key(9));
         match self.rng.u8(..4) {
             0 => format!("DELETE FROM `注文` WHERE `番号` = {id}"),
-            1 => format!("UPDATE `注文` SET `数量` = `数量` + {n}, `備考` = CONCAT('変更', `番号`) WHERE `番号` > {id} AND `数量` < 50"),
-            _ => format!("INSERT INTO `注文` VALUES ({id}, '林檎''{n}', {n}, REPEAT('あ', {n})) ON DUPLICATE KEY UPDATE `数量` = `数量` + 1"),
+            1 => format!(
+                "UPDATE `注文` SET `数量` = `数量` + {n}, `備考` = CONCAT('変更', `番号`) WHERE `番号` > {id} AND `数量` < 50"
+            ),
+            _ => format!(
+                "INSERT INTO `注文` VALUES ({id}, '林檎''{n}', {n}, REPEAT('あ', {n})) ON DUPLICATE KEY UPDATE `数量` = `数量` + 1"
+            ),
         }
     }
 
@@ -286,7 +331,9 @@ impl Rows {
         let n = self.key(30);
         match self.rng.u8(..3) {
             0 => format!("USE `支店`; DELETE FROM `在庫` WHERE `品名` = '品{n}'; USE Shop"),
-            1 => format!("USE side; UPDATE `支店`.`在庫` SET `数` = `数` + 1, `更新` = NOW(6) WHERE `品名` LIKE '品%{n}'; USE Shop"),
+            1 => format!(
+                "USE side; UPDATE `支店`.`在庫` SET `数` = `数` + 1, `更新` = NOW(6) WHERE `品名` LIKE '品%{n}'; USE Shop"
+            ),
             _ => format!("USE `支店`; REPLACE INTO `在庫` VALUES ('品{n}', {n}, NOW(6)); USE Shop"),
         }
     }
@@ -295,9 +342,15 @@ impl Rows {
         let (n, client) = (self.key(30), self.client);
         match self.rng.u8(..4) {
             0 => format!("SET @v := {n}, @w := 'wört{n}'; INSERT INTO NoKey VALUES (@w, @v % 12, @v / 7)"),
-            1 => format!("SET @big := 18446744073709551615, @d := 12.340; UPDATE Orders SET price = @d, name = CONCAT(@big, @unset IS NULL) WHERE id % 40 = {n}"),
-            2 => format!("INSERT INTO Users (email, phone) VALUES ('l{client}', NULL); UPDATE Users SET email = CONCAT('v', LAST_INSERT_ID()), phone = NULL WHERE id = LAST_INSERT_ID()"),
-            _ => format!("SET @`変数` := X'00FF41', @f := 0.1e0 * {n}; INSERT INTO NoKey VALUES (HEX(@`変数`), {n} % 12, @f)"),
+            1 => format!(
+                "SET @big := 18446744073709551615, @d := 12.340; UPDATE Orders SET price = @d, name = CONCAT(@big, @unset IS NULL) WHERE id % 40 = {n}"
+            ),
+            2 => format!(
+                "INSERT INTO Users (email, phone) VALUES ('l{client}', NULL); UPDATE Users SET email = CONCAT('v', LAST_INSERT_ID()), phone = NULL WHERE id = LAST_INSERT_ID()"
+            ),
+            _ => format!(
+                "SET @`変数` := X'00FF41', @f := 0.1e0 * {n}; INSERT INTO NoKey VALUES (HEX(@`変数`), {n} % 12, @f)"
+            ),
         }
     }
 
@@ -306,24 +359,34 @@ impl Rows {
         match self.rng.u8(..3) {
             0 => format!("INSERT INTO NoKey VALUES ('random', {n}, RAND())"),
             1 => format!("UPDATE Orders SET qty = FLOOR(RAND() * 100) WHERE id % 50 = {n} ORDER BY id"),
-            _ => format!("INSERT INTO Orders (name, qty) VALUES (UUID(), RAND() * {n}), (CONCAT(NOW(), UNIX_TIMESTAMP()), CONNECTION_ID() > 0)"),
+            _ => format!(
+                "INSERT INTO Orders (name, qty) VALUES (UUID(), RAND() * {n}), (CONCAT(NOW(), UNIX_TIMESTAMP()), CONNECTION_ID() > 0)"
+            ),
         }
     }
 
     fn select(&mut self) -> String {
         let n = self.key(30);
         match self.rng.u8(..3) {
-            0 => format!("INSERT INTO Orders (name, qty, price) SELECT CONCAT('copy ', LEFT(name, 20)), qty, price FROM Orders WHERE id % 60 = {n}"),
+            0 => format!(
+                "INSERT INTO Orders (name, qty, price) SELECT CONCAT('copy ', LEFT(name, 20)), qty, price FROM Orders WHERE id % 60 = {n}"
+            ),
             1 => format!("INSERT INTO Trash (v) SELECT qty FROM Orders WHERE id % 60 = {n} ORDER BY id"),
-            _ => format!("CREATE TEMPORARY TABLE IF NOT EXISTS aside (v INT); INSERT INTO aside VALUES ({n}); INSERT INTO NoKey SELECT 'aside', v % 12, 0 FROM aside; DELETE FROM aside"),
+            _ => format!(
+                "CREATE TEMPORARY TABLE IF NOT EXISTS aside (v INT); INSERT INTO aside VALUES ({n}); INSERT INTO NoKey SELECT 'aside', v % 12, 0 FROM aside; DELETE FROM aside"
+            ),
         }
     }
 
     fn replace(&mut self) -> String {
         let (a, b) = (self.key(40), self.key(40));
         match self.rng.u8(..3) {
-            0 => format!("REPLACE INTO Users (id, email, phone) VALUES ({a}, 'u{b}@example.com', X'{a:08X}')"),
-            1 => format!("INSERT IGNORE INTO Users (email, phone) VALUES ('u{a}@example.com', X'{b:08X}'), ('r{a}@example.com', X'{b:06X}')"),
+            0 => {
+                format!("REPLACE INTO Users (id, email, phone) VALUES ({a}, 'u{b}@example.com', X'{a:08X}')")
+            }
+            1 => format!(
+                "INSERT IGNORE INTO Users (email, phone) VALUES ('u{a}@example.com', X'{b:08X}'), ('r{a}@example.com', X'{b:06X}')"
+            ),
             _ => format!("DELETE o, u FROM Orders o JOIN Users u ON u.id = o.id WHERE o.id % 40 = {a}"),
         }
     }
