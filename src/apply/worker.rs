@@ -13,7 +13,7 @@ use crate::failpoint;
 use crate::observe::{Committed, Observer};
 use crate::position::Coordinates;
 use crate::progress::{Fence, Frontier, Mark, Seq, Tables};
-use crate::transaction::{Body, Change, Format, StatementChange, Transaction, Unit};
+use crate::transaction::{Body, Change, StatementChange, Transaction, Unit};
 use crate::wire::classify;
 use std::sync::Arc;
 
@@ -48,9 +48,6 @@ pub enum Ended {
 const MOST_SMALL: usize = 16;
 /// One more small batch in flight per this much of round-trip time.
 const SMALL_PER: Duration = Duration::from_millis(3);
-
-/// What progress row and commit add to a packet, with a long list of GTIDs.
-const RECORD_ROOM: usize = 64 << 10;
 
 /// One worker: the sessions it writes through, and what it knows.
 pub struct Worker {
@@ -252,98 +249,6 @@ impl Worker {
         jobs.iter().take_while(same).count()
     }
 
-    /// Sends one guarded packet that carries the batch; several, each with a part of it, if one would be larger than the
-    /// target takes.
-    ///
-    /// # Errors
-    /// `BB4001`, `BB3205` for the first transaction that cannot be sent: those before it are committed then.
-    pub(super) async fn send_batch(&mut self, mut batch: Batch, extra: &[String]) -> Result<()> {
-        if let Some(error) = self.cut_misfit(&mut batch).await? {
-            if !batch.is_empty() {
-                Box::pin(self.send_batch(batch, extra)).await?;
-            }
-            self.settle_all().await?;
-            return Err(error);
-        }
-        if let Some(job) = batch.jobs.first() {
-            self.show_format(&job.transaction.format.clone()).await?;
-        }
-        let mut packet = Packet::default();
-        packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
-        let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
-        self.pipeline.session.encoder.changes(all, &mut packet);
-        let most = self.max_packet();
-        if packet.sql.len() + RECORD_ROOM.min(most / 8) > most {
-            return Box::pin(self.send_in_parts(batch, extra, packet.sql.len())).await;
-        }
-        self.end_packet(&batch, extra, &mut packet)?;
-        failpoint::hit("apply.before_send");
-        self.pipeline.send(&packet, Load::Batch(batch)).await?;
-        failpoint::hit("apply.after_send");
-        Ok(())
-    }
-
-    /// Cuts a batch before the first transaction that does not fit the target's tables, and says why.
-    async fn cut_misfit(&mut self, batch: &mut Batch) -> Result<Option<Error>> {
-        for (index, job) in batch.jobs.iter().enumerate() {
-            let tables = changes(&job.transaction.body).filter_map(Change::table);
-            match self.schema.require(self.ddl.connection(), tables).await {
-                Ok(()) => {}
-                Err(error) if error.code() == Code::SchemaMismatch => {
-                    let error = at(error, job);
-                    batch.jobs.truncate(index);
-                    return Ok(Some(error));
-                }
-                Err(error) => return Err(at(error, job)),
-            }
-        }
-        Ok(None)
-    }
-
-    async fn send_in_parts(&mut self, mut batch: Batch, extra: &[String], size: usize) -> Result<()> {
-        // What was encoded is thrown away, with all that it says of the session's variables.
-        self.pipeline.session.encoder.context.forget();
-        if let [job] = batch.jobs.as_slice() {
-            let error = at(self.pipeline.session.too_large(size), job);
-            self.settle_all().await?;
-            return Err(error);
-        }
-        let mut second = Batch::default();
-        batch.jobs.split_off(batch.jobs.len() / 2).into_iter().for_each(|job| second.push(job));
-        batch.bytes -= second.bytes;
-        self.send_batch(batch, extra).await?;
-        self.send_batch(second, extra).await
-    }
-
-    /// Progress row and commit.
-    pub(super) fn end_packet(&mut self, batch: &Batch, extra: &[String], packet: &mut Packet) -> Result<()> {
-        for done in batch.jobs.iter().flat_map(Job::done) {
-            self.sent.complete(done)?;
-        }
-        let Some(last) = batch.jobs.last() else { bail!(Invariant, "a batch without transactions") };
-        for statement in extra {
-            packet.push(statement);
-        }
-        let committed = last.transaction.committed_us;
-        packet.push(&self.settings.tables.record(
-            self.id,
-            last.transaction.seq,
-            &self.sent,
-            committed,
-            now_us(),
-        ));
-        packet.push("COMMIT");
-        self.last_sent = last.transaction.seq;
-        Ok(())
-    }
-
-    pub(super) async fn show_format(&mut self, format: &Arc<Format>) -> Result<()> {
-        match self.pipeline.session.prelude(format) {
-            Some(prelude) => self.pipeline.send(&prelude, Load::Prelude).await,
-            None => Ok(()),
-        }
-    }
-
     pub(super) async fn settle(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
             Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part | Load::Place, _) => Ok(()),
@@ -417,28 +322,6 @@ impl Worker {
         }
     }
 
-    /// Finds the transaction that fails in a batch: each goes alone, so all before it are applied and none after it.
-    async fn pin(&mut self, batch: Batch) -> Result<()> {
-        for job in batch.jobs {
-            let tables: Vec<String> = touched(&job);
-            let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
-            let mut single = Batch::default();
-            single.push(job);
-            self.send_batch(single, &[]).await?;
-            while self.pipeline.in_flight() > 0 {
-                match self.pipeline.answer().await? {
-                    Outcome::Failed(_, server) => {
-                        self.pipeline.drain_failed().await?;
-                        self.pipeline.session.roll_back().await?;
-                        return Err(refused_change(server, &tables).context(place));
-                    }
-                    outcome => self.settle(outcome).await?,
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// # Errors
     /// `BB4008` or `BB4012`, if the progress row is not as this worker left it.
     ///
@@ -493,7 +376,7 @@ impl Worker {
         self.pipeline.send(&packet, Load::Place).await
     }
 
-    async fn settle_all(&mut self) -> Result<()> {
+    pub(super) async fn settle_all(&mut self) -> Result<()> {
         while self.pipeline.in_flight() > 0 {
             let outcome = self.pipeline.answer().await?;
             self.settle(outcome).await?;
@@ -549,7 +432,7 @@ fn largest_events(max_packet: usize) -> usize {
 /// `ER_SUBQUERY_NO_1_ROW`: how a guard refuses.
 const GUARD_FAILED: u16 = 1242;
 
-fn at(error: Error, job: &Job) -> Error {
+pub(super) fn at(error: Error, job: &Job) -> Error {
     error.context(format!("transaction {} at {}", job.transaction.seq, job.transaction.start))
 }
 
@@ -559,40 +442,12 @@ pub(super) fn refused(code: Code, server: ServerError, what: &str) -> Error {
         .with_server(server)
 }
 
-/// `ER_UNKNOWN_ERROR`: what `BINLOG` says where the target's table cannot take the source's types; the server's error log
-/// has the column (seen on 9.7: a replica would report 1677 there).
-const NO_REASON: u16 = 1105;
-
-fn refused_change(server: ServerError, tables: &[String]) -> Error {
-    let what =
-        format!("a change of {}", if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") });
-    if server.number != NO_REASON {
-        return refused(classify(&server), server, &what);
-    }
-    refused(Code::SchemaMismatch, server, &what)
-        .context("most likely a column's type or length differs; the target's error log names it")
-}
-
 /// The changes of a body that go into a batch.
 pub(super) fn changes(body: &Body) -> impl Iterator<Item = &Change> {
     match body {
         Body::Changes(changes) | Body::CreateSelect(_, changes) | Body::Prepare(_, changes) => changes.iter(),
         Body::Ddl(_) | Body::Resolve(..) => [].iter(),
     }
-}
-
-fn touched(job: &Job) -> Vec<String> {
-    let mut tables: Vec<String> = changes(&job.transaction.body)
-        .map(|change| match change {
-            Change::Rows(rows) => format!("table {}.{}", rows.table.schema, rows.table.table),
-            Change::Statement(statement) => {
-                format!("a statement in schema {}", String::from_utf8_lossy(&statement.query.database))
-            }
-        })
-        .collect();
-    tables.dedup();
-    tables.truncate(8);
-    tables
 }
 
 fn report<'a>(batch: &Batch, last: &Transaction, committed_us: &'a [u64]) -> Committed<'a> {

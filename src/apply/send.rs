@@ -1,0 +1,120 @@
+//! From a batch to its packets.
+
+use std::sync::Arc;
+
+use crate::bail;
+use crate::clock::now_us;
+use crate::error::{Code, Error, Result};
+use crate::failpoint;
+use crate::transaction::{Body, Change, Format};
+
+use super::pipeline::Load;
+use super::worker::{at, changes};
+use super::{Batch, Job, Packet, Worker};
+
+/// What progress row and commit add to a packet, with a long list of GTIDs.
+const RECORD_ROOM: usize = 64 << 10;
+
+impl Worker {
+    /// Sends one guarded packet that carries the batch; several, each with a part of it, if one would be larger than the
+    /// target takes.
+    ///
+    /// # Errors
+    /// `BB4001`, `BB3205` for the first transaction that cannot be sent: those before it are committed then.
+    pub(super) async fn send_batch(&mut self, mut batch: Batch, extra: &[String]) -> Result<()> {
+        if let Some(error) = self.cut_misfit(&mut batch).await? {
+            if !batch.is_empty() {
+                Box::pin(self.send_batch(batch, extra)).await?;
+            }
+            self.settle_all().await?;
+            return Err(error);
+        }
+        if let Some(job) = batch.jobs.first() {
+            self.show_format(&job.transaction.format.clone()).await?;
+        }
+        let mut packet = Packet::default();
+        packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
+        let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
+        self.pipeline.session.encoder.changes(all, &mut packet);
+        let most = self.max_packet();
+        if packet.sql.len() + RECORD_ROOM.min(most / 8) > most {
+            return Box::pin(self.send_in_parts(batch, extra, packet.sql.len())).await;
+        }
+        self.end_packet(&batch, extra, &mut packet)?;
+        failpoint::hit("apply.before_send");
+        self.pipeline.send(&packet, Load::Batch(batch)).await?;
+        failpoint::hit("apply.after_send");
+        Ok(())
+    }
+
+    /// Cuts a batch before the first transaction that does not fit the target's tables, and says why.
+    async fn cut_misfit(&mut self, batch: &mut Batch) -> Result<Option<Error>> {
+        for (index, job) in batch.jobs.iter_mut().enumerate() {
+            let statements = changes_mut(&mut job.transaction.body);
+            self.schema.settle_databases(self.ddl.connection(), statements).await?;
+            let tables = changes(&job.transaction.body).filter_map(Change::table);
+            match self.schema.require(self.ddl.connection(), tables).await {
+                Ok(()) => {}
+                Err(error) if error.code() == Code::SchemaMismatch => {
+                    let error = at(error, job);
+                    batch.jobs.truncate(index);
+                    return Ok(Some(error));
+                }
+                Err(error) => return Err(at(error, job)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn send_in_parts(&mut self, mut batch: Batch, extra: &[String], size: usize) -> Result<()> {
+        // What was encoded is thrown away, with all that it says of the session's variables.
+        self.pipeline.session.encoder.context.forget();
+        if let [job] = batch.jobs.as_slice() {
+            let error = at(self.pipeline.session.too_large(size), job);
+            self.settle_all().await?;
+            return Err(error);
+        }
+        let mut second = Batch::default();
+        batch.jobs.split_off(batch.jobs.len() / 2).into_iter().for_each(|job| second.push(job));
+        batch.bytes -= second.bytes;
+        self.send_batch(batch, extra).await?;
+        self.send_batch(second, extra).await
+    }
+
+    /// Progress row and commit.
+    pub(super) fn end_packet(&mut self, batch: &Batch, extra: &[String], packet: &mut Packet) -> Result<()> {
+        for done in batch.jobs.iter().flat_map(Job::done) {
+            self.sent.complete(done)?;
+        }
+        let Some(last) = batch.jobs.last() else { bail!(Invariant, "a batch without transactions") };
+        for statement in extra {
+            packet.push(statement);
+        }
+        let committed = last.transaction.committed_us;
+        packet.push(&self.settings.tables.record(
+            self.id,
+            last.transaction.seq,
+            &self.sent,
+            committed,
+            now_us(),
+        ));
+        packet.push("COMMIT");
+        self.last_sent = last.transaction.seq;
+        Ok(())
+    }
+
+    pub(super) async fn show_format(&mut self, format: &Arc<Format>) -> Result<()> {
+        match self.pipeline.session.prelude(format) {
+            Some(prelude) => self.pipeline.send(&prelude, Load::Prelude).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The changes of a body, to be settled before they are sent.
+pub(super) fn changes_mut(body: &mut Body) -> impl Iterator<Item = &mut Change> {
+    match body {
+        Body::Changes(changes) | Body::CreateSelect(_, changes) | Body::Prepare(_, changes) => changes.iter_mut(),
+        Body::Ddl(_) | Body::Resolve(..) => [].iter_mut(),
+    }
+}
