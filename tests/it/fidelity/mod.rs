@@ -42,25 +42,13 @@ impl Three {
     /// Runs a workload on the source and compares the three.
     #[track_caller]
     fn same_after(&mut self, what: &str, sql: &str, databases: &[&str]) {
-        {
-            use std::io::Write as _;
-            let mut child = self.source.cli().args(["--force"]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-            child.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
-            let output = child.wait_with_output().unwrap();
-            eprintln!("ZZ {what} {}", String::from_utf8_lossy(&output.stderr));
-        }
+        self.source.sql(sql);
         self.same(what, databases);
     }
 
     #[track_caller]
     fn same(&mut self, what: &str, databases: &[&str]) {
         wait_caught_up(&self.native, &self.source, LIMIT);
-        std::thread::sleep(Duration::from_secs(3));
-        if self.bridge.ended().is_some() {
-            let log = self.bridge.log();
-            let pos = log.rsplit("binlog.000001:").next().unwrap().split(|c: char| !c.is_ascii_digit()).next().unwrap().to_owned();
-            eprintln!("ZZ {}", self.source.sql(&format!("SHOW BINLOG EVENTS IN 'binlog.000001' FROM {pos} LIMIT 8")));
-        }
         self.bridge.wait_caught_up(&self.source, LIMIT);
         compare(&self.source, &self.native, databases).unwrap_or_else(|error| panic!("native, {what}: {error}"));
         compare(&self.source, &self.target, databases).unwrap_or_else(|error| panic!("binbridge, {what}: {error}"));
