@@ -14,8 +14,9 @@ use crate::progress::{Seq, part_guard, part_mark};
 use crate::transaction::{Change, Piece};
 use crate::wire::classify;
 
+use super::failure::refused;
 use super::pipeline::Load;
-use super::worker::{changes, refused};
+use super::worker::changes;
 use super::{Batch, Job, Packet, Worker};
 
 /// The large transaction whose pieces are being sent.

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::bail;
 use crate::clock::now_us;
-use crate::error::{Code, Error, Result, ServerError};
+use crate::error::Result;
 use crate::failpoint;
 use crate::observe::{Committed, Observer};
 use crate::position::Coordinates;
 use crate::progress::{Fence, Frontier, Mark, Seq, Tables};
-use crate::transaction::{Body, Change, Format, StatementChange, Transaction, Unit};
-use crate::wire::classify;
+use crate::transaction::{Body, Change, StatementChange, Transaction, Unit};
 use std::sync::Arc;
 
 use super::pipeline::{Load, Outcome, Pipeline};
@@ -44,14 +42,6 @@ pub enum Ended {
     NoMore,
 }
 
-/// Small batches in flight at most: enough to hide a long way to the target, few enough to let batches form.
-const MOST_SMALL: usize = 16;
-/// One more small batch in flight per this much of round-trip time.
-const SMALL_PER: Duration = Duration::from_millis(3);
-
-/// What progress row and commit add to a packet, with a long list of GTIDs.
-const RECORD_ROOM: usize = 64 << 10;
-
 /// One worker: the sessions it writes through, and what it knows.
 pub struct Worker {
     pub(super) pipeline: Pipeline,
@@ -69,9 +59,9 @@ pub struct Worker {
     pub(super) last_sent: Seq,
     pub(super) last_durable: Seq,
     pub(super) admission: Admission,
-    pace: Pace,
-    pending: Batch,
-    lock_conflicts: u32,
+    pub(super) pace: Pace,
+    pub(super) pending: Batch,
+    pub(super) lock_conflicts: u32,
     /// The large transaction whose pieces are being sent.
     pub(super) streaming: Option<super::stream::Streaming>,
 }
@@ -204,146 +194,6 @@ impl Worker {
         }
     }
 
-    /// Sends pending transactions as far as the pipeline has room for them: full batches up to the depth; smaller ones
-    /// only while few are on their way, so that batches form when the target is the slower side.
-    async fn send_ready(&mut self) -> Result<()> {
-        while !self.pending.is_empty() {
-            let full = self.pace.is_full(&self.pending);
-            let room = if full { self.settings.depth } else { self.small_depth() };
-            if !self.may_send(room) {
-                break;
-            }
-            self.send_pending().await?;
-        }
-        Ok(())
-    }
-
-    /// Whether pending transactions may be sent now. A format that is new to the session waits until nothing is in
-    /// flight, see [`Session::prelude`].
-    fn may_send(&self, room: usize) -> bool {
-        let in_flight = self.pipeline.in_flight();
-        let known =
-            self.pending.jobs.first().is_none_or(|job| self.pipeline.session.knows(&job.transaction.format));
-        in_flight < room && (known || in_flight == 0)
-    }
-
-    fn small_depth(&self) -> usize {
-        let per_trip = self.pipeline.session.round_trip.as_micros() / SMALL_PER.as_micros();
-        usize::try_from(per_trip).unwrap_or(MOST_SMALL).saturating_add(1).min(MOST_SMALL)
-    }
-
-    async fn send_pending(&mut self) -> Result<()> {
-        let size = self.one_format().min(self.pace.transactions());
-        let rest = self.pending.jobs.split_off(size);
-        let mut batch = std::mem::take(&mut self.pending);
-        for job in rest {
-            batch.bytes -= job.transaction.bytes;
-            self.pending.push(job);
-        }
-        self.send_batch(batch, &[]).await
-    }
-
-    /// How many pending transactions come from a binlog of the same format as the first.
-    fn one_format(&self) -> usize {
-        let jobs = &self.pending.jobs;
-        let Some(first) = jobs.first().map(|job| &job.transaction.format) else { return 0 };
-        let same =
-            |job: &&Job| Arc::ptr_eq(&job.transaction.format, first) || *job.transaction.format == **first;
-        jobs.iter().take_while(same).count()
-    }
-
-    /// Sends one guarded packet that carries the batch; several, each with a part of it, if one would be larger than the
-    /// target takes.
-    ///
-    /// # Errors
-    /// `BB4001`, `BB3205` for the first transaction that cannot be sent: those before it are committed then.
-    pub(super) async fn send_batch(&mut self, mut batch: Batch, extra: &[String]) -> Result<()> {
-        if let Some(error) = self.cut_misfit(&mut batch).await? {
-            if !batch.is_empty() {
-                Box::pin(self.send_batch(batch, extra)).await?;
-            }
-            self.settle_all().await?;
-            return Err(error);
-        }
-        if let Some(job) = batch.jobs.first() {
-            self.show_format(&job.transaction.format.clone()).await?;
-        }
-        let mut packet = Packet::default();
-        packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
-        let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
-        self.pipeline.session.encoder.changes(all, &mut packet);
-        let most = self.max_packet();
-        if packet.sql.len() + RECORD_ROOM.min(most / 8) > most {
-            return Box::pin(self.send_in_parts(batch, extra, packet.sql.len())).await;
-        }
-        self.end_packet(&batch, extra, &mut packet)?;
-        failpoint::hit("apply.before_send");
-        self.pipeline.send(&packet, Load::Batch(batch)).await?;
-        failpoint::hit("apply.after_send");
-        Ok(())
-    }
-
-    /// Cuts a batch before the first transaction that does not fit the target's tables, and says why.
-    async fn cut_misfit(&mut self, batch: &mut Batch) -> Result<Option<Error>> {
-        for (index, job) in batch.jobs.iter().enumerate() {
-            let tables = changes(&job.transaction.body).filter_map(Change::table);
-            match self.schema.require(self.ddl.connection(), tables).await {
-                Ok(()) => {}
-                Err(error) if error.code() == Code::SchemaMismatch => {
-                    let error = at(error, job);
-                    batch.jobs.truncate(index);
-                    return Ok(Some(error));
-                }
-                Err(error) => return Err(at(error, job)),
-            }
-        }
-        Ok(None)
-    }
-
-    async fn send_in_parts(&mut self, mut batch: Batch, extra: &[String], size: usize) -> Result<()> {
-        // What was encoded is thrown away, with all that it says of the session's variables.
-        self.pipeline.session.encoder.context.forget();
-        if let [job] = batch.jobs.as_slice() {
-            let error = at(self.pipeline.session.too_large(size), job);
-            self.settle_all().await?;
-            return Err(error);
-        }
-        let mut second = Batch::default();
-        batch.jobs.split_off(batch.jobs.len() / 2).into_iter().for_each(|job| second.push(job));
-        batch.bytes -= second.bytes;
-        self.send_batch(batch, extra).await?;
-        self.send_batch(second, extra).await
-    }
-
-    /// Progress row and commit.
-    pub(super) fn end_packet(&mut self, batch: &Batch, extra: &[String], packet: &mut Packet) -> Result<()> {
-        for done in batch.jobs.iter().flat_map(Job::done) {
-            self.sent.complete(done)?;
-        }
-        let Some(last) = batch.jobs.last() else { bail!(Invariant, "a batch without transactions") };
-        for statement in extra {
-            packet.push(statement);
-        }
-        let committed = last.transaction.committed_us;
-        packet.push(&self.settings.tables.record(
-            self.id,
-            last.transaction.seq,
-            &self.sent,
-            committed,
-            now_us(),
-        ));
-        packet.push("COMMIT");
-        self.last_sent = last.transaction.seq;
-        Ok(())
-    }
-
-    pub(super) async fn show_format(&mut self, format: &Arc<Format>) -> Result<()> {
-        match self.pipeline.session.prelude(format) {
-            Some(prelude) => self.pipeline.send(&prelude, Load::Prelude).await,
-            None => Ok(()),
-        }
-    }
-
     pub(super) async fn settle(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
             Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part | Load::Place, _) => Ok(()),
@@ -368,102 +218,6 @@ impl Worker {
             batch.jobs.iter().filter_map(|job| job.transaction.committed_us).collect();
         self.observer.committed(&report(batch, &last.transaction, &committed_us));
         Ok(())
-    }
-
-    /// A statement failed. Everything behind it did nothing; what was in flight is taken back.
-    async fn failed(&mut self, load: Load, server: ServerError) -> Result<()> {
-        let mut batches = self.pipeline.drain_failed().await?;
-        self.pipeline.session.roll_back().await?;
-        self.sent = self.durable.clone();
-        self.last_sent = self.last_durable;
-        let code = classify(&server);
-        if server.number == GUARD_FAILED {
-            self.check_fence().await?;
-        }
-        let failed = match load {
-            Load::Batch(batch) => batch,
-            Load::Part => return Err(self.stream_failed(server)),
-            // The next transaction will say the place.
-            Load::Place if code == Code::LockConflict => return Ok(()),
-            Load::Place => return Err(refused(code, server, "a new place in the progress row")),
-            // The session refuses row events as such: no transaction is at fault.
-            Load::Prelude => {
-                return Err(super::session::needs(
-                    refused(code, server, "a format description event"),
-                    "REPLICATION_APPLIER",
-                ));
-            }
-        };
-        if self.streaming.is_some() {
-            return Err(self.stream_failed(server));
-        }
-        if code == Code::LockConflict {
-            self.observer.retry(if server.number == 1213 { "deadlock" } else { "lock_wait" });
-            self.lock_conflicts += 1;
-            sleep(Duration::from_millis(u64::from(self.lock_conflicts.min(100)) * 20)).await;
-            batches.insert(0, failed);
-        } else {
-            Box::pin(self.pin(failed)).await?;
-        }
-        self.take_back(batches);
-        Ok(())
-    }
-
-    /// Puts batches that did not commit in front of what is pending.
-    fn take_back(&mut self, batches: Vec<Batch>) {
-        let pending = std::mem::take(&mut self.pending);
-        for job in batches.into_iter().chain([pending]).flat_map(|batch| batch.jobs) {
-            self.pending.push(job);
-        }
-    }
-
-    /// Finds the transaction that fails in a batch: each goes alone, so all before it are applied and none after it.
-    async fn pin(&mut self, batch: Batch) -> Result<()> {
-        for job in batch.jobs {
-            let tables: Vec<String> = touched(&job);
-            let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
-            let mut single = Batch::default();
-            single.push(job);
-            self.send_batch(single, &[]).await?;
-            while self.pipeline.in_flight() > 0 {
-                match self.pipeline.answer().await? {
-                    Outcome::Failed(_, server) => {
-                        self.pipeline.drain_failed().await?;
-                        self.pipeline.session.roll_back().await?;
-                        return Err(refused_change(server, &tables).context(place));
-                    }
-                    outcome => self.settle(outcome).await?,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// # Errors
-    /// `BB4008` or `BB4012`, if the progress row is not as this worker left it.
-    ///
-    /// A guard may have failed: someone else has taken over, or someone edited the progress row. If the row is as we
-    /// left it, what failed was a subquery of a statement event.
-    pub async fn check_fence(&mut self) -> Result<()> {
-        let connection = &mut self.pipeline.session.connection;
-        let rows =
-            crate::progress::Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
-        connection.execute("ROLLBACK").await?;
-        match rows.iter().find(|row| row.worker == self.id) {
-            Some(row) if row.fence == self.fence && row.seq == self.last_durable => Ok(()),
-            Some(row) if row.fence == self.fence => bail!(
-                Progress,
-                "the progress row says transaction {}, this process left it at {}",
-                row.seq,
-                self.last_durable
-            ),
-            Some(_) => bail!(
-                Fenced,
-                "another bridge of the same name has taken over (our epoch was {})",
-                self.fence.epoch
-            ),
-            None => bail!(Progress, "the progress row of this bridge is gone"),
-        }
     }
 
     /// Sends everything pending and waits for every answer.
@@ -493,7 +247,7 @@ impl Worker {
         self.pipeline.send(&packet, Load::Place).await
     }
 
-    async fn settle_all(&mut self) -> Result<()> {
+    pub(super) async fn settle_all(&mut self) -> Result<()> {
         while self.pipeline.in_flight() > 0 {
             let outcome = self.pipeline.answer().await?;
             self.settle(outcome).await?;
@@ -546,53 +300,12 @@ fn largest_events(max_packet: usize) -> usize {
     (max_packet / 2).max(1)
 }
 
-/// `ER_SUBQUERY_NO_1_ROW`: how a guard refuses.
-const GUARD_FAILED: u16 = 1242;
-
-fn at(error: Error, job: &Job) -> Error {
-    error.context(format!("transaction {} at {}", job.transaction.seq, job.transaction.start))
-}
-
-/// An error of the target in our words: its own may hold values of rows.
-pub(super) fn refused(code: Code, server: ServerError, what: &str) -> Error {
-    Error::new(code, format!("the target refused {what}: error {} ({})", server.number, server.state))
-        .with_server(server)
-}
-
-/// `ER_UNKNOWN_ERROR`: what `BINLOG` says where the target's table cannot take the source's types; the server's error log
-/// has the column (seen on 9.7: a replica would report 1677 there).
-const NO_REASON: u16 = 1105;
-
-fn refused_change(server: ServerError, tables: &[String]) -> Error {
-    let what =
-        format!("a change of {}", if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") });
-    if server.number != NO_REASON {
-        return refused(classify(&server), server, &what);
-    }
-    refused(Code::SchemaMismatch, server, &what)
-        .context("most likely a column's type or length differs; the target's error log names it")
-}
-
 /// The changes of a body that go into a batch.
 pub(super) fn changes(body: &Body) -> impl Iterator<Item = &Change> {
     match body {
         Body::Changes(changes) | Body::CreateSelect(_, changes) | Body::Prepare(_, changes) => changes.iter(),
         Body::Ddl(_) | Body::Resolve(..) => [].iter(),
     }
-}
-
-fn touched(job: &Job) -> Vec<String> {
-    let mut tables: Vec<String> = changes(&job.transaction.body)
-        .map(|change| match change {
-            Change::Rows(rows) => format!("table {}.{}", rows.table.schema, rows.table.table),
-            Change::Statement(statement) => {
-                format!("a statement in schema {}", String::from_utf8_lossy(&statement.query.database))
-            }
-        })
-        .collect();
-    tables.dedup();
-    tables.truncate(8);
-    tables
 }
 
 fn report<'a>(batch: &Batch, last: &Transaction, committed_us: &'a [u64]) -> Committed<'a> {
