@@ -1,6 +1,7 @@
-//! From a batch to its packets.
+//! From pending transactions to packets: how many go at once, and how they are cut to what the target takes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::bail;
 use crate::clock::now_us;
@@ -8,14 +9,67 @@ use crate::error::{Code, Error, Result};
 use crate::failpoint;
 use crate::transaction::{Body, Change, Format};
 
+use super::failure::at;
 use super::pipeline::Load;
-use super::worker::{at, changes};
+use super::worker::changes;
 use super::{Batch, Job, Packet, Worker};
 
+/// Small batches in flight at most: enough to hide a long way to the target, few enough to let batches form.
+const MOST_SMALL: usize = 16;
+/// One more small batch in flight per this much of round-trip time.
+const SMALL_PER: Duration = Duration::from_millis(3);
 /// What progress row and commit add to a packet, with a long list of GTIDs.
 const RECORD_ROOM: usize = 64 << 10;
 
 impl Worker {
+    /// Sends pending transactions as far as the pipeline has room for them: full batches up to the depth; smaller ones
+    /// only while few are on their way, so that batches form when the target is the slower side.
+    pub(super) async fn send_ready(&mut self) -> Result<()> {
+        while !self.pending.is_empty() {
+            let full = self.pace.is_full(&self.pending);
+            let room = if full { self.settings.depth } else { self.small_depth() };
+            if !self.may_send(room) {
+                break;
+            }
+            self.send_pending().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether pending transactions may be sent now. A format that is new to the session waits until nothing is in
+    /// flight, see [`Session::prelude`].
+    pub(super) fn may_send(&self, room: usize) -> bool {
+        let in_flight = self.pipeline.in_flight();
+        let known =
+            self.pending.jobs.first().is_none_or(|job| self.pipeline.session.knows(&job.transaction.format));
+        in_flight < room && (known || in_flight == 0)
+    }
+
+    fn small_depth(&self) -> usize {
+        let per_trip = self.pipeline.session.round_trip.as_micros() / SMALL_PER.as_micros();
+        usize::try_from(per_trip).unwrap_or(MOST_SMALL).saturating_add(1).min(MOST_SMALL)
+    }
+
+    pub(super) async fn send_pending(&mut self) -> Result<()> {
+        let size = self.one_format().min(self.pace.transactions());
+        let rest = self.pending.jobs.split_off(size);
+        let mut batch = std::mem::take(&mut self.pending);
+        for job in rest {
+            batch.bytes -= job.transaction.bytes;
+            self.pending.push(job);
+        }
+        self.send_batch(batch, &[]).await
+    }
+
+    /// How many pending transactions come from a binlog of the same format as the first.
+    fn one_format(&self) -> usize {
+        let jobs = &self.pending.jobs;
+        let Some(first) = jobs.first().map(|job| &job.transaction.format) else { return 0 };
+        let same =
+            |job: &&Job| Arc::ptr_eq(&job.transaction.format, first) || *job.transaction.format == **first;
+        jobs.iter().take_while(same).count()
+    }
+
     /// Sends one guarded packet that carries the batch; several, each with a part of it, if one would be larger than the
     /// target takes.
     ///
@@ -114,7 +168,9 @@ impl Worker {
 /// The changes of a body, to be settled before they are sent.
 pub(super) fn changes_mut(body: &mut Body) -> impl Iterator<Item = &mut Change> {
     match body {
-        Body::Changes(changes) | Body::CreateSelect(_, changes) | Body::Prepare(_, changes) => changes.iter_mut(),
+        Body::Changes(changes) | Body::CreateSelect(_, changes) | Body::Prepare(_, changes) => {
+            changes.iter_mut()
+        }
         Body::Ddl(_) | Body::Resolve(..) => [].iter_mut(),
     }
 }

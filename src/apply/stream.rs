@@ -14,9 +14,10 @@ use crate::progress::{Seq, part_guard, part_mark};
 use crate::transaction::{Change, Piece};
 use crate::wire::classify;
 
+use super::failure::refused;
 use super::pipeline::Load;
 use super::send::changes_mut;
-use super::worker::{changes, refused};
+use super::worker::changes;
 use super::{Batch, Job, Packet, Worker};
 
 /// The large transaction whose pieces are being sent.

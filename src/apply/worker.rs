@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::bail;
 use crate::clock::now_us;
-use crate::error::{Code, Error, Result, ServerError};
+use crate::error::Result;
 use crate::failpoint;
 use crate::observe::{Committed, Observer};
 use crate::position::Coordinates;
 use crate::progress::{Fence, Frontier, Mark, Seq, Tables};
 use crate::transaction::{Body, Change, StatementChange, Transaction, Unit};
-use crate::wire::classify;
 use std::sync::Arc;
 
 use super::pipeline::{Load, Outcome, Pipeline};
@@ -44,11 +42,6 @@ pub enum Ended {
     NoMore,
 }
 
-/// Small batches in flight at most: enough to hide a long way to the target, few enough to let batches form.
-const MOST_SMALL: usize = 16;
-/// One more small batch in flight per this much of round-trip time.
-const SMALL_PER: Duration = Duration::from_millis(3);
-
 /// One worker: the sessions it writes through, and what it knows.
 pub struct Worker {
     pub(super) pipeline: Pipeline,
@@ -66,9 +59,9 @@ pub struct Worker {
     pub(super) last_sent: Seq,
     pub(super) last_durable: Seq,
     pub(super) admission: Admission,
-    pace: Pace,
-    pending: Batch,
-    lock_conflicts: u32,
+    pub(super) pace: Pace,
+    pub(super) pending: Batch,
+    pub(super) lock_conflicts: u32,
     /// The large transaction whose pieces are being sent.
     pub(super) streaming: Option<super::stream::Streaming>,
 }
@@ -201,54 +194,6 @@ impl Worker {
         }
     }
 
-    /// Sends pending transactions as far as the pipeline has room for them: full batches up to the depth; smaller ones
-    /// only while few are on their way, so that batches form when the target is the slower side.
-    async fn send_ready(&mut self) -> Result<()> {
-        while !self.pending.is_empty() {
-            let full = self.pace.is_full(&self.pending);
-            let room = if full { self.settings.depth } else { self.small_depth() };
-            if !self.may_send(room) {
-                break;
-            }
-            self.send_pending().await?;
-        }
-        Ok(())
-    }
-
-    /// Whether pending transactions may be sent now. A format that is new to the session waits until nothing is in
-    /// flight, see [`Session::prelude`].
-    fn may_send(&self, room: usize) -> bool {
-        let in_flight = self.pipeline.in_flight();
-        let known =
-            self.pending.jobs.first().is_none_or(|job| self.pipeline.session.knows(&job.transaction.format));
-        in_flight < room && (known || in_flight == 0)
-    }
-
-    fn small_depth(&self) -> usize {
-        let per_trip = self.pipeline.session.round_trip.as_micros() / SMALL_PER.as_micros();
-        usize::try_from(per_trip).unwrap_or(MOST_SMALL).saturating_add(1).min(MOST_SMALL)
-    }
-
-    async fn send_pending(&mut self) -> Result<()> {
-        let size = self.one_format().min(self.pace.transactions());
-        let rest = self.pending.jobs.split_off(size);
-        let mut batch = std::mem::take(&mut self.pending);
-        for job in rest {
-            batch.bytes -= job.transaction.bytes;
-            self.pending.push(job);
-        }
-        self.send_batch(batch, &[]).await
-    }
-
-    /// How many pending transactions come from a binlog of the same format as the first.
-    fn one_format(&self) -> usize {
-        let jobs = &self.pending.jobs;
-        let Some(first) = jobs.first().map(|job| &job.transaction.format) else { return 0 };
-        let same =
-            |job: &&Job| Arc::ptr_eq(&job.transaction.format, first) || *job.transaction.format == **first;
-        jobs.iter().take_while(same).count()
-    }
-
     pub(super) async fn settle(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
             Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part | Load::Place, _) => Ok(()),
@@ -273,80 +218,6 @@ impl Worker {
             batch.jobs.iter().filter_map(|job| job.transaction.committed_us).collect();
         self.observer.committed(&report(batch, &last.transaction, &committed_us));
         Ok(())
-    }
-
-    /// A statement failed. Everything behind it did nothing; what was in flight is taken back.
-    async fn failed(&mut self, load: Load, server: ServerError) -> Result<()> {
-        let mut batches = self.pipeline.drain_failed().await?;
-        self.pipeline.session.roll_back().await?;
-        self.sent = self.durable.clone();
-        self.last_sent = self.last_durable;
-        let code = classify(&server);
-        if server.number == GUARD_FAILED {
-            self.check_fence().await?;
-        }
-        let failed = match load {
-            Load::Batch(batch) => batch,
-            Load::Part => return Err(self.stream_failed(server)),
-            // The next transaction will say the place.
-            Load::Place if code == Code::LockConflict => return Ok(()),
-            Load::Place => return Err(refused(code, server, "a new place in the progress row")),
-            // The session refuses row events as such: no transaction is at fault.
-            Load::Prelude => {
-                return Err(super::session::needs(
-                    refused(code, server, "a format description event"),
-                    "REPLICATION_APPLIER",
-                ));
-            }
-        };
-        if self.streaming.is_some() {
-            return Err(self.stream_failed(server));
-        }
-        if code == Code::LockConflict {
-            self.observer.retry(if server.number == 1213 { "deadlock" } else { "lock_wait" });
-            self.lock_conflicts += 1;
-            sleep(Duration::from_millis(u64::from(self.lock_conflicts.min(100)) * 20)).await;
-            batches.insert(0, failed);
-        } else {
-            Box::pin(self.pin(failed)).await?;
-        }
-        self.take_back(batches);
-        Ok(())
-    }
-
-    /// Puts batches that did not commit in front of what is pending.
-    fn take_back(&mut self, batches: Vec<Batch>) {
-        let pending = std::mem::take(&mut self.pending);
-        for job in batches.into_iter().chain([pending]).flat_map(|batch| batch.jobs) {
-            self.pending.push(job);
-        }
-    }
-
-    /// # Errors
-    /// `BB4008` or `BB4012`, if the progress row is not as this worker left it.
-    ///
-    /// A guard may have failed: someone else has taken over, or someone edited the progress row. If the row is as we
-    /// left it, what failed was a subquery of a statement event.
-    pub async fn check_fence(&mut self) -> Result<()> {
-        let connection = &mut self.pipeline.session.connection;
-        let rows =
-            crate::progress::Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
-        connection.execute("ROLLBACK").await?;
-        match rows.iter().find(|row| row.worker == self.id) {
-            Some(row) if row.fence == self.fence && row.seq == self.last_durable => Ok(()),
-            Some(row) if row.fence == self.fence => bail!(
-                Progress,
-                "the progress row says transaction {}, this process left it at {}",
-                row.seq,
-                self.last_durable
-            ),
-            Some(_) => bail!(
-                Fenced,
-                "another bridge of the same name has taken over (our epoch was {})",
-                self.fence.epoch
-            ),
-            None => bail!(Progress, "the progress row of this bridge is gone"),
-        }
     }
 
     /// Sends everything pending and waits for every answer.
@@ -427,19 +298,6 @@ impl Worker {
 /// side for all but single rows larger than that.
 fn largest_events(max_packet: usize) -> usize {
     (max_packet / 2).max(1)
-}
-
-/// `ER_SUBQUERY_NO_1_ROW`: how a guard refuses.
-const GUARD_FAILED: u16 = 1242;
-
-pub(super) fn at(error: Error, job: &Job) -> Error {
-    error.context(format!("transaction {} at {}", job.transaction.seq, job.transaction.start))
-}
-
-/// An error of the target in our words: its own may hold values of rows.
-pub(super) fn refused(code: Code, server: ServerError, what: &str) -> Error {
-    Error::new(code, format!("the target refused {what}: error {} ({})", server.number, server.state))
-        .with_server(server)
 }
 
 /// The changes of a body that go into a batch.

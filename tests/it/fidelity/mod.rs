@@ -7,8 +7,8 @@ mod statements;
 use std::time::Duration;
 
 use crate::support::{
-    Bridge, BridgeOptions, ReplicaOptions, Server, ServerOptions, Start, azure_options, compare, native_replica,
-    wait_caught_up,
+    Bridge, BridgeOptions, ReplicaOptions, Server, ServerOptions, Start, azure_options, compare,
+    native_replica, wait_caught_up,
 };
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -26,7 +26,9 @@ impl Three {
         let (source, target) = std::thread::scope(|scope| {
             let mut options = azure_options("target");
             // Azure gives no such privileges: there, statements with another's DEFINER stop the bridge (BB3002).
-            options.more_setup = "GRANT SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER, SYSTEM_USER ON *.* TO azadmin@`%`".to_owned();
+            options.more_setup =
+                "GRANT SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER, SYSTEM_USER ON *.* TO azadmin@`%`"
+                    .to_owned();
             let target = scope.spawn(|| Server::start(options));
             (Server::start(source), target.join().unwrap())
         });
@@ -50,7 +52,9 @@ impl Three {
     fn same(&mut self, what: &str, databases: &[&str]) {
         wait_caught_up(&self.native, &self.source, LIMIT);
         self.bridge.wait_caught_up(&self.source, LIMIT);
-        compare(&self.source, &self.native, databases).unwrap_or_else(|error| panic!("native, {what}: {error}"));
-        compare(&self.source, &self.target, databases).unwrap_or_else(|error| panic!("binbridge, {what}: {error}"));
+        compare(&self.source, &self.native, databases)
+            .unwrap_or_else(|error| panic!("native, {what}: {error}"));
+        compare(&self.source, &self.target, databases)
+            .unwrap_or_else(|error| panic!("binbridge, {what}: {error}"));
     }
 }

@@ -92,7 +92,8 @@ BEGIN; INSERT INTO ints (id) VALUES (60); SAVEPOINT a; INSERT INTO ints (id) VAL
 
 /// Enumerations with more members than one byte counts, and sets with all their 64.
 fn enumerations() -> String {
-    let members = |prefix: &str, count: u32| (0..count).map(|n| format!("'{prefix}{n}'")).collect::<Vec<_>>().join(",");
+    let members =
+        |prefix: &str, count: u32| (0..count).map(|n| format!("'{prefix}{n}'")).collect::<Vec<_>>().join(",");
     format!(
         "CREATE TABLE enums (id INT PRIMARY KEY, e ENUM('','a','ü') CHARACTER SET latin1, e2 ENUM({}), s SET({}), s2 SET('x','y'));
          INSERT INTO enums VALUES (1,'','m0','',''),(2,'ü','m299','s0,s63','x,y'),(3,NULL,NULL,NULL,NULL);
@@ -110,8 +111,14 @@ fn every_type_in_every_image_mode_arrives_as_on_a_native_replica() {
         ("full", ""),
         ("minimal", "SET SESSION binlog_row_image='MINIMAL';"),
         ("noblob", "SET SESSION binlog_row_image='NOBLOB';"),
-        ("partial", "SET SESSION binlog_row_value_options='PARTIAL_JSON'; SET GLOBAL binlog_row_metadata='FULL';"),
-        ("partmin", "SET SESSION binlog_row_value_options='PARTIAL_JSON', binlog_row_image='MINIMAL'; SET GLOBAL binlog_row_metadata='MINIMAL';"),
+        (
+            "partial",
+            "SET SESSION binlog_row_value_options='PARTIAL_JSON'; SET GLOBAL binlog_row_metadata='FULL';",
+        ),
+        (
+            "partmin",
+            "SET SESSION binlog_row_value_options='PARTIAL_JSON', binlog_row_image='MINIMAL'; SET GLOBAL binlog_row_metadata='MINIMAL';",
+        ),
         ("packed", "SET SESSION binlog_transaction_compression=ON; SET GLOBAL binlog_row_metadata='FULL';"),
         ("unchecked", "SET GLOBAL binlog_checksum='NONE'; SET SESSION binlog_row_event_max_size=DEFAULT;"),
         ("checked", "SET GLOBAL binlog_checksum='CRC32'; SET SESSION binlog_rows_query_log_events=ON;"),

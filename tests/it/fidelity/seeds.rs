@@ -4,7 +4,9 @@
 use std::process::Command;
 
 use super::*;
-use crate::support::{ADMIN, APP, AZADMIN, Coordinates, RdsLike, azure_like, dump_restore, rds_options, read_replica_with};
+use crate::support::{
+    ADMIN, APP, AZADMIN, Coordinates, RdsLike, azure_like, dump_restore, rds_options, read_replica_with,
+};
 
 /// Each commit counts itself.
 fn write(source: &Server, count: u32) {
@@ -35,7 +37,10 @@ fn options(source: &Server, target: &Server, name: &str) -> BridgeOptions {
 /// The head of a dump, up to the first table.
 fn dump_head(of: &Server, arguments: &[&str]) -> String {
     let mut dump: Command = of.mysql().mysqldump();
-    dump.args(["--no-defaults", "-uroot", "-S"]).arg(of.socket()).args(arguments).args(["--databases", "app"]);
+    dump.args(["--no-defaults", "-uroot", "-S"])
+        .arg(of.socket())
+        .args(arguments)
+        .args(["--databases", "app"]);
     let output = dump.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -69,12 +74,16 @@ fn whatever_is_known_of_a_stopped_replica_leads_to_the_same_start() {
     let dump = dump_head(&replica, &["--dump-replica=2", "--single-transaction", "--set-gtid-purged=OFF"]);
     let said = position(&bridge, &["--dry-run", &text(&dump)]);
     let told = dump.lines().find(|line| line.contains("SOURCE_LOG_FILE")).unwrap();
-    let digits = |text: &str| text.rsplit('=').next().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+    let digits =
+        |text: &str| text.rsplit('=').next().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
     assert!(said.contains(&digits(told)) && said.contains("stored:   nothing"), "{told}\n{said}");
 
     replica.sql_as(ADMIN, "CALL mysql.rds_stop_replication").unwrap();
     let status = replica.replica_status();
-    let start = Coordinates { file: status["Relay_Source_Log_File"].clone(), offset: status["Exec_Source_Log_Pos"].parse().unwrap() };
+    let start = Coordinates {
+        file: status["Relay_Source_Log_File"].clone(),
+        offset: status["Exec_Source_Log_Pos"].parse().unwrap(),
+    };
     let place = format!("{} {}", start.file, start.offset);
     let executed = replica.sql("SELECT REPLACE(@@gtid_executed, '\n', '')");
     assert!(executed.contains(":migration:1-2"), "{executed}");
@@ -87,7 +96,10 @@ fn whatever_is_known_of_a_stopped_replica_leads_to_the_same_start() {
     };
     by_file("replica", &["--replica", &address]);
     by_file("status", &[&text(&replica_status(&replica))]);
-    let old = replica_status(&replica).replace("Source_", "Master_").replace("Replica_", "Slave_").replace("_Source", "_Master");
+    let old = replica_status(&replica)
+        .replace("Source_", "Master_")
+        .replace("Replica_", "Slave_")
+        .replace("_Source", "_Master");
     by_file("slave-status", &[&text(&old)]);
     let by_gtid = |name: &str, args: &[&str]| {
         let bridge = Bridge::new(options(&source, &target, name));
@@ -100,12 +112,24 @@ fn whatever_is_known_of_a_stopped_replica_leads_to_the_same_start() {
         ("status-gtid", &["--by-gtid", &text(&replica_status(&replica))]),
     ] {
         let set = by_gtid(name, args);
-        assert_eq!(replica.sql(&format!("SELECT GTID_SUBSET('{set}', @@gtid_executed) AND GTID_SUBSET(@@gtid_executed, '{set}')")), "1", "{name}: {set}");
+        assert_eq!(
+            replica.sql(&format!(
+                "SELECT GTID_SUBSET('{set}', @@gtid_executed) AND GTID_SUBSET(@@gtid_executed, '{set}')"
+            )),
+            "1",
+            "{name}: {set}"
+        );
     }
 
     runs_from(&source, &replica, &target, &options(&source, &target, "replica"));
     runs_from(&source, &replica, &target, &options(&source, &target, "set"));
-    from_the_replicas_own_log(&source, &replica, &target, &address, &text(&dump_head(&replica, &["--source-data=2", "--single-transaction", "--set-gtid-purged=OFF"])));
+    from_the_replicas_own_log(
+        &source,
+        &replica,
+        &target,
+        &address,
+        &text(&dump_head(&replica, &["--source-data=2", "--single-transaction", "--set-gtid-purged=OFF"])),
+    );
 }
 
 /// With GTIDs; the replica writes rows, the source what RDS does before 8.4.

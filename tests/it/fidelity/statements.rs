@@ -87,7 +87,10 @@ fn statements_in_any_context_leave_what_a_native_replica_has() {
     three.same_after("ddl", DDL, &["ddl"]);
     let expected = definitions(&three.source);
     assert_eq!(definitions(&three.target), expected);
-    assert_eq!(three.target.sql("SELECT DISTINCT status FROM information_schema.events"), three.native.sql("SELECT DISTINCT status FROM information_schema.events"));
+    assert_eq!(
+        three.target.sql("SELECT DISTINCT status FROM information_schema.events"),
+        three.native.sql("SELECT DISTINCT status FROM information_schema.events")
+    );
     assert_eq!(three.bridge.stop().code(), Some(0), "{}", three.bridge.log());
     assert!(!three.bridge.log().contains("level=warn"), "{}", three.bridge.log());
 }

@@ -1,0 +1,153 @@
+//! When a statement of a packet fails: what was in flight is taken back, and the transaction at fault is found.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::bail;
+use crate::error::{Code, Error, Result, ServerError};
+use crate::progress::Row;
+use crate::transaction::Change;
+use crate::wire::classify;
+
+use super::pipeline::{Load, Outcome};
+use super::worker::changes;
+use super::{Batch, Job, Worker};
+
+impl Worker {
+    /// A statement failed. Everything behind it did nothing; what was in flight is taken back.
+    pub(super) async fn failed(&mut self, load: Load, server: ServerError) -> Result<()> {
+        let mut batches = self.pipeline.drain_failed().await?;
+        self.pipeline.session.roll_back().await?;
+        self.sent = self.durable.clone();
+        self.last_sent = self.last_durable;
+        let code = classify(&server);
+        if server.number == GUARD_FAILED {
+            self.check_fence().await?;
+        }
+        let failed = match load {
+            Load::Batch(batch) => batch,
+            Load::Part => return Err(self.stream_failed(server)),
+            // The next transaction will say the place.
+            Load::Place if code == Code::LockConflict => return Ok(()),
+            Load::Place => return Err(refused(code, server, "a new place in the progress row")),
+            // The session refuses row events as such: no transaction is at fault.
+            Load::Prelude => {
+                return Err(super::session::needs(
+                    refused(code, server, "a format description event"),
+                    "REPLICATION_APPLIER",
+                ));
+            }
+        };
+        if self.streaming.is_some() {
+            return Err(self.stream_failed(server));
+        }
+        if code == Code::LockConflict {
+            self.observer.retry(if server.number == 1213 { "deadlock" } else { "lock_wait" });
+            self.lock_conflicts += 1;
+            sleep(Duration::from_millis(u64::from(self.lock_conflicts.min(100)) * 20)).await;
+            batches.insert(0, failed);
+        } else {
+            Box::pin(self.pin(failed)).await?;
+        }
+        self.take_back(batches);
+        Ok(())
+    }
+
+    /// Puts batches that did not commit in front of what is pending.
+    fn take_back(&mut self, batches: Vec<Batch>) {
+        let pending = std::mem::take(&mut self.pending);
+        for job in batches.into_iter().chain([pending]).flat_map(|batch| batch.jobs) {
+            self.pending.push(job);
+        }
+    }
+
+    /// Finds the transaction that fails in a batch: each goes alone, so all before it are applied and none after it.
+    async fn pin(&mut self, batch: Batch) -> Result<()> {
+        for job in batch.jobs {
+            let tables: Vec<String> = touched(&job);
+            let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
+            let mut single = Batch::default();
+            single.push(job);
+            self.send_batch(single, &[]).await?;
+            while self.pipeline.in_flight() > 0 {
+                match self.pipeline.answer().await? {
+                    Outcome::Failed(_, server) => {
+                        self.pipeline.drain_failed().await?;
+                        self.pipeline.session.roll_back().await?;
+                        return Err(refused_change(server, &tables).context(place));
+                    }
+                    outcome => self.settle(outcome).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// `BB4008` or `BB4012`, if the progress row is not as this worker left it.
+    ///
+    /// A guard may have failed: someone else has taken over, or someone edited the progress row. If the row is as we
+    /// left it, what failed was a subquery of a statement event.
+    pub async fn check_fence(&mut self) -> Result<()> {
+        let connection = &mut self.pipeline.session.connection;
+        let rows = Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
+        connection.execute("ROLLBACK").await?;
+        match rows.iter().find(|row| row.worker == self.id) {
+            Some(row) if row.fence == self.fence && row.seq == self.last_durable => Ok(()),
+            Some(row) if row.fence == self.fence => bail!(
+                Progress,
+                "the progress row says transaction {}, this process left it at {}",
+                row.seq,
+                self.last_durable
+            ),
+            Some(_) => bail!(
+                Fenced,
+                "another bridge of the same name has taken over (our epoch was {})",
+                self.fence.epoch
+            ),
+            None => bail!(Progress, "the progress row of this bridge is gone"),
+        }
+    }
+}
+
+/// `ER_SUBQUERY_NO_1_ROW`: how a guard refuses.
+const GUARD_FAILED: u16 = 1242;
+
+pub(super) fn at(error: Error, job: &Job) -> Error {
+    error.context(format!("transaction {} at {}", job.transaction.seq, job.transaction.start))
+}
+
+/// An error of the target in our words: its own may hold values of rows.
+pub(super) fn refused(code: Code, server: ServerError, what: &str) -> Error {
+    Error::new(code, format!("the target refused {what}: error {} ({})", server.number, server.state))
+        .with_server(server)
+}
+
+/// `ER_UNKNOWN_ERROR`: what `BINLOG` says where the target's table cannot take the source's types; the server's error log
+/// has the column (seen on 9.7: a replica would report 1677 there).
+const NO_REASON: u16 = 1105;
+
+fn refused_change(server: ServerError, tables: &[String]) -> Error {
+    let what =
+        format!("a change of {}", if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") });
+    if server.number != NO_REASON {
+        return refused(classify(&server), server, &what);
+    }
+    refused(Code::SchemaMismatch, server, &what)
+        .context("most likely a column's type or length differs; the target's error log names it")
+}
+
+fn touched(job: &Job) -> Vec<String> {
+    let mut tables: Vec<String> = changes(&job.transaction.body)
+        .map(|change| match change {
+            Change::Rows(rows) => format!("table {}.{}", rows.table.schema, rows.table.table),
+            Change::Statement(statement) => {
+                format!("a statement in schema {}", String::from_utf8_lossy(&statement.query.database))
+            }
+        })
+        .collect();
+    tables.dedup();
+    tables.truncate(8);
+    tables
+}
