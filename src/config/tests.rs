@@ -270,9 +270,10 @@ fn a_key_in_the_wrong_place_is_sent_home() {
 }
 
 #[test]
-fn a_file_that_is_missing_is_one_error_beside_the_others() {
-    let problems = load(Some(Path::new("/nonexistent/b.toml")), &[], &[]).unwrap_err().to_string();
-    assert!(problems.contains("/nonexistent/b.toml: cannot be read"), "{problems}");
+fn a_file_that_is_missing_is_the_only_error() {
+    let problems = load(Some(Path::new("/nonexistent/b.toml")), &[], &[]).unwrap_err();
+    assert_eq!(problems.0.len(), 1, "{problems}");
+    assert!(problems.to_string().contains("/nonexistent/b.toml: cannot be read"), "{problems}");
 }
 
 #[test]
