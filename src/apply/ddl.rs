@@ -17,6 +17,7 @@ use crate::transaction::StatementChange;
 use crate::wire::{Connection, Reply, quote_text, refused};
 
 use super::fingerprint::fingerprint;
+use super::schema::NOWHERE;
 use super::{Ownership, Session, SessionContext};
 
 /// Runs DDL under the bridge's lock.
@@ -136,7 +137,10 @@ impl DdlSession {
         if context.use_database(statement, &mut enter) {
             connection.send_query(&[enter.strip_suffix(b";").unwrap_or(&enter)]).await?;
             match connection.read_reply().await? {
-                Reply::Failed(server) if server.number == UNKNOWN_DATABASE => {}
+                Reply::Failed(server) if server.number == UNKNOWN_DATABASE => {
+                    // Not the one that the statement before was in.
+                    connection.execute(&format!("USE {NOWHERE}")).await?;
+                }
                 reply => expect(reply)?,
             }
             enter.clear();

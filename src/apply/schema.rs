@@ -6,10 +6,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::bail;
 use crate::binlog::{Column, ColumnType};
 use crate::error::{Code, Error, Result};
-use crate::transaction::Routed;
+use crate::transaction::{Change, Routed};
 use crate::wire::{Connection, quote_text};
 
 /// A column of a target's table.
@@ -42,12 +44,52 @@ pub struct Schema {
     /// Table maps that fit, by address; each entry keeps its map alive, so the address stays its own.
     fitting: HashMap<usize, Arc<Routed>>,
     charsets: HashMap<u32, String>,
+    /// Whether a schema is there.
+    databases: HashMap<Bytes, bool>,
 }
+
+/// The default database of statements whose own is not on the target. A name without schema must not find a table of
+/// the statement before: here it finds none that can be written.
+pub(super) const NOWHERE: &str = "information_schema";
 
 impl Schema {
     /// Forgets everything: a DDL statement ran.
     pub fn forget(&mut self) {
         self.fitting.clear();
+        self.databases.clear();
+    }
+
+    /// Gives statements whose default database is not on the target [`NOWHERE`] instead: they may still name tables of
+    /// other schemas, and a replica does not look (sql/log_event.cc, `set_thd_db`).
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub async fn settle_databases(
+        &mut self,
+        connection: &mut Connection,
+        changes: impl Iterator<Item = &mut Change>,
+    ) -> Result<()> {
+        for change in changes {
+            let Change::Statement(statement) = change else { continue };
+            let database = &mut statement.query.database;
+            if !database.is_empty() && !self.has_database(connection, database).await? {
+                *database = Bytes::from_static(NOWHERE.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_database(&mut self, connection: &mut Connection, name: &Bytes) -> Result<bool> {
+        if let Some(known) = self.databases.get(name) {
+            return Ok(*known);
+        }
+        let quoted = quote_text(&String::from_utf8_lossy(name));
+        let sql = format!("SELECT 1 FROM information_schema.schemata WHERE schema_name = {quoted}");
+        let found = !connection.query(&sql).await?.rows.is_empty();
+        connection.execute("COMMIT").await?;
+        // The name may be a slice of a large event.
+        self.databases.insert(Bytes::copy_from_slice(name), found);
+        Ok(found)
     }
 
     /// Makes sure that the tables are on the target and that the source's rows fit them.

@@ -7,7 +7,7 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
-use crate::transaction::{Change, Format};
+use crate::transaction::{Body, Change, Format};
 
 use super::failure::at;
 use super::pipeline::Load;
@@ -103,7 +103,9 @@ impl Worker {
 
     /// Cuts a batch before the first transaction that does not fit the target's tables, and says why.
     async fn cut_misfit(&mut self, batch: &mut Batch) -> Result<Option<Error>> {
-        for (index, job) in batch.jobs.iter().enumerate() {
+        for (index, job) in batch.jobs.iter_mut().enumerate() {
+            let statements = changes_mut(&mut job.transaction.body);
+            self.schema.settle_databases(self.ddl.connection(), statements).await?;
             let tables = changes(&job.transaction.body).filter_map(Change::table);
             match self.schema.require(self.ddl.connection(), tables).await {
                 Ok(()) => {}
@@ -160,5 +162,15 @@ impl Worker {
             Some(prelude) => self.pipeline.send(&prelude, Load::Prelude).await,
             None => Ok(()),
         }
+    }
+}
+
+/// The changes of a body, to be settled before they are sent.
+pub(super) fn changes_mut(body: &mut Body) -> impl Iterator<Item = &mut Change> {
+    match body {
+        Body::Changes(changes) | Body::CreateSelect(_, changes) | Body::Prepare(_, changes) => {
+            changes.iter_mut()
+        }
+        Body::Ddl(_) | Body::Resolve(..) => [].iter_mut(),
     }
 }

@@ -16,6 +16,7 @@ use crate::wire::classify;
 
 use super::failure::refused;
 use super::pipeline::Load;
+use super::send::changes_mut;
 use super::worker::changes;
 use super::{Batch, Job, Packet, Worker};
 
@@ -41,7 +42,7 @@ impl Worker {
     /// Sends a piece. The caller has flushed the pipeline before the first.
     pub(super) async fn stream_piece(
         &mut self,
-        piece: Piece,
+        mut piece: Piece,
         share: Option<OwnedSemaphorePermit>,
     ) -> Result<()> {
         if piece.index == 0 {
@@ -62,6 +63,8 @@ impl Worker {
             _ => bail!(Invariant, "a piece of transaction {} without the piece before it", piece.seq),
         }
         let place = format!("transaction {} at {}", piece.seq, piece.start);
+        let statements = piece.changes.iter_mut();
+        self.schema.settle_databases(self.ddl.connection(), statements).await?;
         let tables = piece.changes.iter().filter_map(Change::table);
         let here = |error: Error| error.context(place.clone());
         self.schema.require(self.ddl.connection(), tables).await.map_err(here)?;
@@ -81,9 +84,11 @@ impl Worker {
     }
 
     /// Sends the last piece with the progress row and the commit.
-    pub(super) async fn stream_end(&mut self, job: Job) -> Result<()> {
+    pub(super) async fn stream_end(&mut self, mut job: Job) -> Result<()> {
         let mut packet = Packet::default();
         self.begin_part(&mut packet);
+        let statements = changes_mut(&mut job.transaction.body);
+        self.schema.settle_databases(self.ddl.connection(), statements).await?;
         let tables = changes(&job.transaction.body).filter_map(Change::table);
         let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
         let here = |error: Error| error.context(place.clone());

@@ -12,6 +12,7 @@ mod support;
 
 mod bad_input;
 mod basics;
+mod fidelity;
 #[cfg(feature = "failpoints")]
 mod kill;
 mod lag;

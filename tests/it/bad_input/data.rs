@@ -134,6 +134,15 @@ const CASES: &[Case] = &[
                INSERT INTO @.t VALUES (1, 1, 'one'), (2, 2, 'two')",
     },
     Case {
+        name: "engine",
+        both: ROWS,
+        spoilt: "ALTER TABLE @.t ENGINE = MyISAM",
+        bad: "INSERT INTO @.t VALUES (3, 3, 'x')",
+        code: "BB4001",
+        words: &[".t", "MyISAM"],
+        mend: "ALTER TABLE @.t ENGINE = InnoDB",
+    },
+    Case {
         name: "ddl_exists",
         both: ROWS,
         spoilt: "CREATE TABLE @.n (x INT)",
