@@ -199,3 +199,57 @@ fn quote_bytes(name: &[u8], sql: &mut Vec<u8>) {
     }
     sql.push(b'`');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binlog::{QueryEvent, UserValue};
+
+    fn statement(database: &'static str, charset: u16, variable: Option<&'static str>) -> StatementChange {
+        let status = StatusVars { charset: Some((charset, charset, charset)), ..StatusVars::default() };
+        let value = UserValue { kind: UserValueKind::String, charset: 63, unsigned: false, bytes: vec![0].into() };
+        let user_vars = variable.into_iter().map(|name| UserVar { name: name.into(), value: Some(value.clone()) });
+        StatementChange {
+            timestamp: 7,
+            query: QueryEvent {
+                thread_id: 1,
+                execution_time: 0,
+                error_code: 0,
+                status,
+                database: database.into(),
+                sql: "DO 1".into(),
+            },
+            context: Context { user_vars: user_vars.collect(), ..Context::default() },
+        }
+    }
+
+    fn enter(context: &mut SessionContext, statement: &StatementChange) -> (usize, String) {
+        let mut sql = Vec::new();
+        let statements = context.enter(statement, &mut sql);
+        (statements, String::from_utf8(sql).unwrap())
+    }
+
+    #[test]
+    fn only_what_differs_is_said() {
+        let mut context = SessionContext::default();
+        assert_eq!(enter(&mut context, &statement("a", 255, None)).0, 2);
+        assert_eq!(enter(&mut context, &statement("a", 255, None)), (0, String::new()));
+        assert_eq!(enter(&mut context, &statement("b", 255, None)).1, "USE `b`;SET collation_database = DEFAULT;");
+        context.rows_were_applied();
+        let (_, sql) = enter(&mut context, &statement("b", 255, None));
+        assert_eq!(sql, "SET timestamp = 7.000000, foreign_key_checks = 1, unique_checks = 1;");
+    }
+
+    #[test]
+    fn names_are_read_as_utf8_whatever_the_statements_character_set_is() {
+        let mut context = SessionContext::default();
+        enter(&mut context, &statement("a", 8, None));
+        let (statements, sql) = enter(&mut context, &statement("支店", 8, None));
+        assert_eq!(statements, 3);
+        assert!(sql.starts_with("SET character_set_client = 255;USE `支店`;SET character_set_client = 8"), "{sql}");
+        let (_, sql) = enter(&mut context, &statement("支店", 8, Some("変数")));
+        let expected = "SET character_set_client = 255;\
+                        SET character_set_client = 8, @`変数` := _binary X'00' COLLATE `binary`;";
+        assert_eq!(sql, expected);
+    }
+}
