@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(entered(&mut context, &statement("a`b", 4)), (1, "SET sql_mode = 4;".to_owned()));
         context.rows_were_applied();
         let (_, sql) = entered(&mut context, &statement("a`b", 4));
-        assert_eq!(sql, "SET foreign_key_checks = 0, unique_checks = 1;");
+        assert_eq!(sql, "SET timestamp = 1700000000.000000, foreign_key_checks = 0, unique_checks = 1;");
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(
             sql,
             "SET insert_id = 7, rand_seed1 = 1, rand_seed2 = 2, \
-             @`x` := _utf8mb4 X'69742773' COLLATE utf8mb4_0900_ai_ci, @`n` := NULL;"
+             @`x` := _utf8mb4 X'69742773' COLLATE `utf8mb4_0900_ai_ci`, @`n` := NULL;"
         );
     }
 
@@ -301,6 +301,35 @@ mod tests {
         );
         assert_eq!(literal(UserValueKind::Real, false, 0.1_f64.to_le_bytes().to_vec()), "1e-1");
         assert_eq!(literal(UserValueKind::Decimal, false, vec![4, 2, 0x80, 0x05]), "0.05");
-        assert_eq!(literal(UserValueKind::String, false, vec![0, 0xFF]), "_binary X'00FF' COLLATE binary");
+        assert_eq!(literal(UserValueKind::String, false, vec![0, 0xFF]), "_binary X'00FF' COLLATE `binary`");
+    }
+
+    #[test]
+    fn names_are_read_as_utf8_whatever_the_statements_character_set_is() {
+        let with = |database, variable: Option<&'static str>| {
+            let mut statement = statement(database, 0);
+            statement.query.status.charset = Some((8, 8, 8));
+            let value = UserValue {
+                kind: UserValueKind::String,
+                charset: 63,
+                unsigned: false,
+                bytes: vec![0].into(),
+            };
+            let named = |name: &'static str| UserVar { name: name.into(), value: Some(value.clone()) };
+            statement.context.user_vars = variable.map(named).into_iter().collect();
+            statement
+        };
+        let mut context = SessionContext::default();
+        entered(&mut context, &with("a", None));
+        let (statements, sql) = entered(&mut context, &with("支店", None));
+        assert_eq!(statements, 3);
+        assert!(
+            sql.starts_with("SET character_set_client = 45;USE `支店`;SET character_set_client = 8"),
+            "{sql}"
+        );
+        let (_, sql) = entered(&mut context, &with("支店", Some("変数")));
+        let expected = "SET character_set_client = 45;\
+                        SET character_set_client = 8, @`変数` := _binary X'00' COLLATE `binary`;";
+        assert_eq!(sql, expected);
     }
 }

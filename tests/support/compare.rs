@@ -139,9 +139,11 @@ fn tables_of(server: &Server, databases: &[&str]) -> Result<BTreeMap<String, Tab
             return Err(format!("a table with a name that cannot be read: {row}"));
         };
         let quoted = format!("{}.{}", quote(schema), quote(table));
-        let entry = tables
-            .entry(format!("{schema}.{table}").to_lowercase())
-            .or_insert_with(|| Table { quoted: quoted.clone(), columns: Vec::new(), multi_valued: false });
+        let entry = tables.entry(format!("{schema}.{table}").to_lowercase()).or_insert_with(|| Table {
+            quoted: quoted.clone(),
+            columns: Vec::new(),
+            multi_valued: false,
+        });
         if entry.quoted != quoted {
             return Err(format!("{quoted} and {} are the same when folded", entry.quoted));
         }

@@ -82,7 +82,9 @@ fn forward(
         let chunk = &mut buffer[..count];
         shared.look(direction, chunk, garbled);
         if garbled.load(Ordering::SeqCst) > 0 && direction == Direction::ToClient {
-            chunk.iter_mut().for_each(|byte| *byte ^= 0xA5);
+            for byte in chunk.iter_mut() {
+                *byte ^= 0xA5;
+            }
         }
         if count == 0 || to.write_all(chunk).is_err() {
             let _ = to.shutdown(Shutdown::Both);
