@@ -14,8 +14,8 @@ fn what_is_larger_than_a_packet_of_the_target_goes_in_parts_and_what_cannot_is_t
     pair.source.sql(
         "CREATE TABLE big.n (n INT PRIMARY KEY) AS WITH RECURSIVE n AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM n WHERE n < 60) SELECT n FROM n",
     );
-    let inserts: String =
-        (0..40).map(|n| format!("INSERT INTO big.t VALUES ({n}, REPEAT(CHAR(65 + {n}), 400000));")).collect();
+    let insert = |n| format!("INSERT INTO big.t VALUES ({n}, REPEAT(CHAR(65 + {n}), 400000));");
+    let inserts = (0..40).map(insert).collect::<Vec<_>>().concat();
     pair.source.sql(&inserts);
     pair.source.sql(
         "INSERT INTO big.t SELECT 100 + n, REPEAT('r', 90000 + n) FROM big.n;

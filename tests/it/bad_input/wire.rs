@@ -11,6 +11,9 @@ const PACKET: isize = -33;
 const STATUS: isize = PACKET + 4;
 const EVENT: isize = STATUS + 1;
 
+/// What becomes of a byte: counted from where a pattern begins, and its new value.
+type Flip = (isize, fn(u8) -> u8);
+
 fn plain(pair: &Pair, name: &str, source: u16, target: u16) -> Bridge {
     let mut options = pair.options(name);
     options.end("source", source, REPL, None).end("target", target, AZADMIN, None);
@@ -93,15 +96,15 @@ fn without_checksums_unknown_and_damaged_events_are_still_not_passed() {
     let flipper = Flipper::start(pair.source.port());
     let mut bridge = plain(&pair, "unchecked", flipper.port, pair.target.port());
     bridge.store(&pair.end());
-    let changes: [(&str, isize, fn(u8) -> u8, &[&str]); 5] = [
-        ("wired", EVENT + 4, |_| 99, &["BB3202"]),
-        ("wired", EVENT + 4, |_| 172, &["BB3202"]),
-        ("wired", EVENT + 4, |_| 26, &["BB3203", "BB3201"]),
-        ("wired", EVENT + 9, |byte| byte ^ 1, &["BB3201"]),
+    let changes: [(&str, Flip, &[&str]); 5] = [
+        ("wired", (EVENT + 4, |_| 99), &["BB3202"]),
+        ("wired", (EVENT + 4, |_| 172), &["BB3202"]),
+        ("wired", (EVENT + 4, |_| 26), &["BB3203", "BB3201"]),
+        ("wired", (EVENT + 9, |byte| byte ^ 1), &["BB3201"]),
         // The length of the value: the row ends elsewhere.
-        ("MARKED", -1, |byte| byte + 1, &["BB3201"]),
+        ("MARKED", (-1, |byte| byte + 1), &["BB3201"]),
     ];
-    for (n, (pattern, at, value, codes)) in changes.into_iter().enumerate() {
+    for (n, (pattern, (at, value), codes)) in changes.into_iter().enumerate() {
         let id = u32::try_from(n).unwrap() * 10 + 10;
         flipper.arm(ToClient, pattern.as_bytes(), Change::Byte { at, value });
         if pattern == "wired" {
@@ -138,16 +141,16 @@ fn bytes_that_change_on_the_way_to_the_target_neither_lose_nor_double_anything()
     let flipper = Flipper::start(pair.target.port());
     let mut bridge = plain(&pair, "to-target", pair.source.port(), flipper.port);
     bridge.store(&pair.end());
-    let changes: [(Direction, &[u8], isize, fn(u8) -> u8); 5] = [
+    let changes: [(Direction, &[u8], Flip); 5] = [
         // Statements that become nonsense.
-        (ToServer, b"COMMIT", 1, |_| b'X'),
-        (ToServer, b"UPDATE `binbridge`", 2, |_| b'#'),
-        (ToServer, b"BINLOG '", 3, |_| b'#'),
+        (ToServer, b"COMMIT", (1, |_| b'X')),
+        (ToServer, b"UPDATE `binbridge`", (2, |_| b'#')),
+        (ToServer, b"BINLOG '", (3, |_| b'#')),
         // The answer to COMMIT.
-        (ToClient, b"\x07\x00\x00\x04\x00\x00\x00", 4, |_| 0x40),
-        (ToClient, b"\x07\x00\x00\x04\x00\x00\x00", 4, |_| 0xFF),
+        (ToClient, b"\x07\x00\x00\x04\x00\x00\x00", (4, |_| 0x40)),
+        (ToClient, b"\x07\x00\x00\x04\x00\x00\x00", (4, |_| 0xFF)),
     ];
-    for (n, (direction, pattern, at, value)) in changes.into_iter().enumerate() {
+    for (n, (direction, pattern, (at, value))) in changes.into_iter().enumerate() {
         let id = u32::try_from(n).unwrap() * 10 + 10;
         bridge.run();
         bridge.wait_caught_up(&pair.source, LIMIT);
@@ -217,12 +220,11 @@ fn servers_that_speak_nonsense_after_the_login_do_not_hold_the_bridge() {
             bridge.ended().is_some() || bridge.log().contains("level=warn")
         });
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
-        match bridge.ended() {
-            Some(status) => assert_eq!(status.code(), Some(70), "{}", bridge.log()),
-            None => {
-                bridge.wait_caught_up(&pair.source, LIMIT);
-                assert_eq!(bridge.stop().code(), Some(0));
-            }
+        if let Some(status) = bridge.ended() {
+            assert_eq!(status.code(), Some(70), "{}", bridge.log());
+        } else {
+            bridge.wait_caught_up(&pair.source, LIMIT);
+            assert_eq!(bridge.stop().code(), Some(0));
         }
     }
 }

@@ -26,9 +26,8 @@ impl Three {
         let (source, target) = std::thread::scope(|scope| {
             let mut options = azure_options("target");
             // Azure gives no such privileges: there, statements with another's DEFINER stop the bridge (BB3002).
-            options.more_setup =
-                "GRANT SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER, SYSTEM_USER ON *.* TO azadmin@`%`"
-                    .to_owned();
+            "GRANT SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER, SYSTEM_USER ON *.* TO azadmin@`%`"
+                .clone_into(&mut options.more_setup);
             let target = scope.spawn(|| Server::start(options));
             (Server::start(source), target.join().unwrap())
         });

@@ -10,9 +10,9 @@ use crate::support::{
 
 /// Each commit counts itself.
 fn write(source: &Server, count: u32) {
-    let sql: String = (0..count)
-        .map(|n| format!("BEGIN; INSERT INTO app.t (v) VALUES ('{n}'); UPDATE app.c SET n = n + 1; COMMIT;"))
-        .collect();
+    let commit =
+        |n| format!("BEGIN; INSERT INTO app.t (v) VALUES ('{n}'); UPDATE app.c SET n = n + 1; COMMIT;");
+    let sql = (0..count).map(commit).collect::<Vec<_>>().concat();
     source.sql_as(APP, &sql).unwrap();
 }
 
@@ -63,21 +63,7 @@ fn whatever_is_known_of_a_stopped_replica_leads_to_the_same_start() {
     };
     let address = format!("127.0.0.1:{}", replica.port());
 
-    // Of a replica that runs, nothing can be taken.
-    let bridge = Bridge::new(options(&source, &target, "early"));
-    let output = bridge.output(&["position", "--replica", &address]);
-    assert_eq!(output.status.code(), Some(65));
-    let running = replica_status(&replica);
-    assert_eq!(bridge.output(&["position", &text(&running)]).status.code(), Some(65));
-
-    // mysqldump stops the applier for its time, and starts it again.
-    let dump = dump_head(&replica, &["--dump-replica=2", "--single-transaction", "--set-gtid-purged=OFF"]);
-    let said = position(&bridge, &["--dry-run", &text(&dump)]);
-    let told = dump.lines().find(|line| line.contains("SOURCE_LOG_FILE")).unwrap();
-    let digits =
-        |text: &str| text.rsplit('=').next().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
-    assert!(said.contains(&digits(told)) && said.contains("stored:   nothing"), "{told}\n{said}");
-
+    of_a_running_replica(&source, &replica, &target, &saved);
     replica.sql_as(ADMIN, "CALL mysql.rds_stop_replication").unwrap();
     let status = replica.replica_status();
     let start = Coordinates {
@@ -130,6 +116,28 @@ fn whatever_is_known_of_a_stopped_replica_leads_to_the_same_start() {
         &address,
         &text(&dump_head(&replica, &["--source-data=2", "--single-transaction", "--set-gtid-purged=OFF"])),
     );
+}
+
+/// Of a replica that runs nothing can be taken, but by a dump that stops it.
+fn of_a_running_replica(source: &Server, replica: &Server, target: &Server, saved: &std::path::Path) {
+    let text = |text: &str| {
+        std::fs::write(saved, text).unwrap();
+        saved.to_str().unwrap().to_owned()
+    };
+    let address = format!("127.0.0.1:{}", replica.port());
+    let bridge = Bridge::new(options(source, target, "early"));
+    let output = bridge.output(&["position", "--replica", &address]);
+    assert_eq!(output.status.code(), Some(65));
+    let running = replica_status(replica);
+    assert_eq!(bridge.output(&["position", &text(&running)]).status.code(), Some(65));
+
+    // mysqldump stops the applier for its time, and starts it again.
+    let dump = dump_head(replica, &["--dump-replica=2", "--single-transaction", "--set-gtid-purged=OFF"]);
+    let said = position(&bridge, &["--dry-run", &text(&dump)]);
+    let told = dump.lines().find(|line| line.contains("SOURCE_LOG_FILE")).unwrap();
+    let digits =
+        |text: &str| text.rsplit('=').next().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+    assert!(said.contains(&digits(told)) && said.contains("stored:   nothing"), "{told}\n{said}");
 }
 
 /// With GTIDs; the replica writes rows, the source what RDS does before 8.4.
