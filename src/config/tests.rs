@@ -239,7 +239,7 @@ fn a_token_insists_on_tls_and_a_certificate_on_its_key() {
 #[test]
 fn values_that_do_not_go_together_are_errors() {
     assert!(
-        told("[apply]\nbatch_bytes = \"64 MiB\"\n").contains("must not be larger than apply.memory, 32 MiB")
+        told("[apply]\nbatch_bytes = \"64 MiB\"\n").contains("must not be larger than apply.memory, 16 MiB")
     );
     assert!(told("[apply]\nworkers = 4\n").contains("`apply.workers`: must be 1 in this version"));
     let told = load_text(GOOD, &[("BINBRIDGE_SOURCE__HEARTBEAT", "40s")], &[]).unwrap_err().to_string();
