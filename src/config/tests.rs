@@ -47,7 +47,7 @@ fn a_short_file_is_enough_and_the_rest_has_defaults() {
     assert_eq!(config.source.endpoint.secret, Secret::File(PathBuf::from("/run/secrets/source")));
     assert_eq!(config.target.endpoint.secret, Secret::None);
     assert_eq!(config.target.endpoint.tls.mode, SslMode::Preferred);
-    assert_eq!((config.apply.batch_bytes, config.apply.memory), (4 << 20, 32 << 20));
+    assert_eq!((config.apply.batch_bytes, config.apply.memory), (4 << 20, 16 << 20));
     assert_eq!(config.admin.listen, Some(SocketAddr::from(([127, 0, 0, 1], 9306))));
     assert_eq!(config.filter, Filter::default());
 }
