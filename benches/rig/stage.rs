@@ -35,7 +35,7 @@ impl Stage {
     /// A source as loaded, that writes its binlog in `format`; its position.
     pub(crate) fn fresh_source(&self, format: &str) -> Coordinates {
         self.put_back(&self.source, "source");
-        self.source.restart_with(|options| options.binlog_format = format.to_owned());
+        self.source.restart_with(|options| format.clone_into(&mut options.binlog_format));
         self.source.coordinates()
     }
 

@@ -24,7 +24,7 @@ const QUERIES: [&str; 11] = [
 ];
 
 /// InnoDB's ids by name; needs PROCESS.
-const TABLE_IDS: &str = "SELECT name, table_id FROM information_schema.innodb_tables ORDER BY 1";
+const TABLE_IDS: &str = "SELECT name, table_id FROM information_schema.innodb_tables WHERE @ ORDER BY 1";
 
 /// The fingerprint of these schemas; of all but the server's own if none are named.
 ///
@@ -36,8 +36,9 @@ pub(super) async fn fingerprint(connection: &mut Connection, schemas: &[String])
     } else {
         schemas.iter().map(|schema| quote_text(schema)).collect::<Vec<_>>().join(", ")
     };
+    let ids = TABLE_IDS.replace('@', &in_these(schemas));
     let mut digest = Sha256::new();
-    for query in QUERIES.iter().map(|query| query.replace('@', &list)).chain([TABLE_IDS.to_owned()]) {
+    for query in QUERIES.iter().map(|query| query.replace('@', &list)).chain([ids]) {
         let rows = connection.query(&query).await?;
         for row in &rows.rows {
             for column in 0..rows.columns.len() {
@@ -50,4 +51,43 @@ pub(super) async fn fingerprint(connection: &mut Connection, schemas: &[String])
     // The questions began a transaction, in which some variables of a statement's context cannot be set.
     connection.execute("COMMIT").await?;
     Ok(hex(&digest.finalize()))
+}
+
+/// The condition that a table of InnoDB's is in one of the schemas: what others do elsewhere on the target must not look
+/// like our statement's effect. Of all but the server's own where a schema's folder cannot be told.
+fn in_these(schemas: &[String]) -> String {
+    let folders: Option<Vec<String>> =
+        schemas.iter().map(|schema| folder(schema).map(|folder| quote_text(&folder))).collect();
+    match folders {
+        Some(folders) if !folders.is_empty() => {
+            format!("SUBSTRING_INDEX(name, '/', 1) IN ({})", folders.join(", "))
+        }
+        _ => "SUBSTRING_INDEX(name, '/', 1) NOT IN ('mysql', 'sys')".to_owned(),
+    }
+}
+
+/// The folder of a schema: InnoDB names its tables by their files (MySQL manual, "Mapping of Identifiers to File
+/// Names"). Letters of a few alphabets have codes of their own there, which are not known here.
+fn folder(schema: &str) -> Option<String> {
+    let mut name = String::new();
+    for letter in schema.chars() {
+        match u32::from(letter) {
+            _ if letter.is_ascii_alphanumeric() || letter == '_' => name.push(letter),
+            0xC0..0x600 | 0x1E00..0x2000 | 0x2160..0x2180 | 0x24B0..0x24F0 | 0xFF20..0xFF60 => return None,
+            code => name += &format!("@{code:04x}"),
+        }
+    }
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schemas_folder_is_told_or_left_open() {
+        assert_eq!(folder("Shop_1").as_deref(), Some("Shop_1"));
+        assert_eq!(folder("a-b 支店").as_deref(), Some("a@002db@0020@652f@5e97"));
+        assert_eq!(folder("größe"), None);
+    }
 }

@@ -86,7 +86,7 @@ impl Worker {
         if let Some(job) = batch.jobs.first() {
             self.show_format(&job.transaction.format.clone()).await?;
         }
-        let mut packet = Packet::default();
+        let mut packet = self.pipeline.packet();
         packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
         let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
         self.pipeline.session.encoder.changes(all, &mut packet);
@@ -96,7 +96,7 @@ impl Worker {
         }
         self.end_packet(&batch, extra, &mut packet)?;
         failpoint::hit("apply.before_send");
-        self.pipeline.send(&packet, Load::Batch(batch)).await?;
+        self.pipeline.send(packet, Load::Batch(batch)).await?;
         failpoint::hit("apply.after_send");
         Ok(())
     }
@@ -159,7 +159,7 @@ impl Worker {
 
     pub(super) async fn show_format(&mut self, format: &Arc<Format>) -> Result<()> {
         match self.pipeline.session.prelude(format) {
-            Some(prelude) => self.pipeline.send(&prelude, Load::Prelude).await,
+            Some(prelude) => self.pipeline.send(prelude, Load::Prelude).await,
             None => Ok(()),
         }
     }

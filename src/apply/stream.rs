@@ -69,7 +69,7 @@ impl Worker {
         let here = |error: Error| error.context(place.clone());
         self.schema.require(self.ddl.connection(), tables).await.map_err(here)?;
         self.show_format(&piece.format).await?;
-        let mut packet = Packet::default();
+        let mut packet = self.pipeline.packet();
         self.begin_part(&mut packet);
         self.pipeline.session.encoder.changes(piece.changes.iter(), &mut packet);
         if let Some(streaming) = &mut self.streaming {
@@ -77,7 +77,7 @@ impl Worker {
             packet.push(&part_mark(&streaming.mark()));
         }
         self.make_room().await?;
-        self.pipeline.send(&packet, Load::Part).await.map_err(here)?;
+        self.pipeline.send(packet, Load::Part).await.map_err(here)?;
         failpoint::hit("apply.part_sent");
         drop(share);
         Ok(())
@@ -85,7 +85,7 @@ impl Worker {
 
     /// Sends the last piece with the progress row and the commit.
     pub(super) async fn stream_end(&mut self, mut job: Job) -> Result<()> {
-        let mut packet = Packet::default();
+        let mut packet = self.pipeline.packet();
         self.begin_part(&mut packet);
         let statements = changes_mut(&mut job.transaction.body);
         self.schema.settle_databases(self.ddl.connection(), statements).await?;
@@ -99,7 +99,7 @@ impl Worker {
         batch.push(job);
         self.end_packet(&batch, &[forget], &mut packet)?;
         self.make_room().await?;
-        self.pipeline.send(&packet, Load::Batch(batch)).await.map_err(here)?;
+        self.pipeline.send(packet, Load::Batch(batch)).await.map_err(here)?;
         self.flush().await?;
         self.streaming = None;
         Ok(())

@@ -16,9 +16,7 @@ use crate::transaction::{Body, Change, StatementChange, Transaction, Unit};
 use std::sync::Arc;
 
 use super::pipeline::{Load, Outcome, Pipeline};
-use super::{
-    Admission, Batch, BatchLimits, DdlSession, Delivery, Job, Ownership, Pace, Packet, Schema, Session,
-};
+use super::{Admission, Batch, BatchLimits, DdlSession, Delivery, Job, Ownership, Pace, Schema, Session};
 
 /// What a worker is told at its start.
 #[derive(Debug, Clone)]
@@ -240,11 +238,11 @@ impl Worker {
             return Ok(());
         }
         self.durable.move_place(&place);
-        let mut packet = Packet::default();
+        let mut packet = self.pipeline.packet();
         packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
         packet.push(&self.settings.tables.record(self.id, self.last_sent, &self.sent, None, now_us()));
         packet.push("COMMIT");
-        self.pipeline.send(&packet, Load::Place).await
+        self.pipeline.send(packet, Load::Place).await
     }
 
     pub(super) async fn settle_all(&mut self) -> Result<()> {

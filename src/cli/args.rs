@@ -57,7 +57,8 @@ pub(super) enum Generate {
 /// Where the configuration comes from.
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct Settings {
-    /// The configuration file. The environment (BINBRIDGE_SOURCE__HOST=...) wins over it, --set over both.
+    /// The configuration file; if not named, binbridge.toml here or in /etc/binbridge. The environment
+    /// (BINBRIDGE_SOURCE__HOST=...) wins over it, --set over both.
     #[arg(long, short, value_name = "FILE", env = "BINBRIDGE_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// Set one key, such as --set source.host=db.example.com; never a secret.

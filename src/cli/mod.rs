@@ -8,6 +8,7 @@ mod run;
 mod status;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -38,11 +39,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Where the configuration file is looked for, if nobody says where it is.
+const PLACES: [&str; 2] = ["binbridge.toml", "/etc/binbridge/binbridge.toml"];
+
 impl Settings {
     /// File, environment and flags together.
     fn load(&self) -> Result<config::Loaded> {
         let flags: Result<Vec<config::Flag>> = self.set.iter().map(|text| flag(text)).collect();
-        config::load(self.config.as_deref(), &config::environment(), &flags?).map_err(Error::from)
+        config::load(self.file().as_deref(), &config::environment(), &flags?).map_err(Error::from)
+    }
+
+    /// The file named, or the first that is there.
+    fn file(&self) -> Option<PathBuf> {
+        let there = || PLACES.iter().map(PathBuf::from).find(|path| path.exists());
+        self.config.clone().or_else(there)
     }
 }
 

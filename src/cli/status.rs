@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::config::KEYS;
 use crate::error::{Code, Error, Result};
 use crate::observe::{Snapshot, line};
 
@@ -17,13 +18,9 @@ use super::{block_on, say};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn run(args: &StatusArgs) -> Result<()> {
-    let address = if let Some(address) = &args.admin {
-        address.clone()
-    } else {
-        let listen = args.settings.load()?.config.admin.listen;
-        listen
-            .ok_or_else(|| Error::new(Code::Usage, "admin.listen is off: there is nobody to ask"))?
-            .to_string()
+    let address = match &args.admin {
+        Some(address) => address.clone(),
+        None => listening(args)?,
     };
     let away =
         |what: String| Error::new(Code::Unavailable, format!("no bridge answers at {address}: {what}"));
@@ -36,6 +33,19 @@ pub(super) fn run(args: &StatusArgs) -> Result<()> {
     let snapshot: Snapshot = serde_json::from_str(&text)
         .map_err(|error| away(format!("not the status of a binbridge ({error})")))?;
     say(&format!("{}\n", line(&snapshot)))
+}
+
+/// Where the bridge of this configuration listens; without a file, where bridges listen by default.
+fn listening(args: &StatusArgs) -> Result<String> {
+    let key = KEYS.iter().find(|key| key.path == "admin.listen");
+    if let (None, Some(default)) = (args.settings.file(), key.and_then(|key| key.default)) {
+        let variable = key.and_then(|key| std::env::var(key.variable()).ok());
+        return Ok(variable.unwrap_or_else(|| default.to_owned()));
+    }
+    let listen = args.settings.load()?.config.admin.listen;
+    let listen =
+        listen.ok_or_else(|| Error::new(Code::Usage, "admin.listen is off: there is nobody to ask"))?;
+    Ok(listen.to_string())
 }
 
 async fn ask(address: &str) -> Result<Bytes, String> {

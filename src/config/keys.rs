@@ -132,8 +132,8 @@ keys! {
     "apply.batch_bytes", Kind::Size(4 * KIB, 256 * MIB), Some("4 MiB"), "Bytes that one target commit may carry";
     "apply.batch_time", Kind::Duration(Duration::from_millis(1), Duration::from_secs(60)), Some("1s"), "How long one target commit may take; batches are sized by it";
     "apply.depth", Kind::Integer(1, 64), Some("4"), "Batches in flight on a connection";
-    "apply.memory", Kind::Size(8 * MIB, 64 * GIB), Some("32 MiB"), "Bytes of events held between source and target";
-    "apply.large_transaction", Kind::Size(64 * KIB, GIB), Some("8 MiB"), "A larger transaction is streamed to the target, not held";
+    "apply.memory", Kind::Size(8 * MIB, 64 * GIB), Some("16 MiB"), "Bytes of events held between source and target";
+    "apply.large_transaction", Kind::Size(64 * KIB, GIB), Some("4 MiB"), "A larger transaction is streamed to the target, not held";
 
     "admin.listen", Kind::Text, Some("127.0.0.1:9306"), "Address of the status page, metrics and probes, or off; whoever reaches it can read it";
 

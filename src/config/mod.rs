@@ -139,11 +139,11 @@ pub struct Loaded {
 /// Reads and checks everything: the file, then `variables` (see [`environment`]), then `flags`, the later ones winning.
 ///
 /// # Errors
-/// All problems at once; [`crate::error::Error`] is made from them with code `Config`.
+/// All problems at once (a file that cannot be read is the only one); [`crate::error::Error`] is made from them with code `Config`.
 pub fn load(file: Option<&Path>, variables: &[(String, String)], flags: &[Flag]) -> Result<Loaded, Problems> {
     let mut raw = raw::Raw::default();
     if let Some(path) = file {
-        raw.file(path);
+        raw.file(path).map_err(|problem| Problems(vec![problem]))?;
     }
     finish(raw, variables, flags)
 }

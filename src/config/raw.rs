@@ -58,14 +58,13 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// Reads the file.
-    pub(super) fn file(&mut self, path: &Path) {
+    /// Reads the file. Without it there is no telling what is missing.
+    pub(super) fn file(&mut self, path: &Path) -> Result<(), Problem> {
         let name = path.display().to_string();
         self.file = Some(name.clone());
-        match read(path) {
-            Ok(text) => self.document(name, text),
-            Err(why) => self.problems.push(Problem::new(Place::Whole(name), why)),
-        }
+        let text = read(path).map_err(|why| Problem::new(Place::Whole(name.clone()), why))?;
+        self.document(name, text);
+        Ok(())
     }
 
     /// Takes a file's text.

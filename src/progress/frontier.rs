@@ -55,7 +55,7 @@ pub struct Done {
 struct Run {
     last: Seq,
     end: Coordinates,
-    gtids: Vec<Gtid>,
+    gtids: GtidSet,
 }
 
 /// Everything up to `low` is applied, and so are the runs above it.
@@ -107,18 +107,23 @@ impl Frontier {
         if done.seq <= self.low.seq || self.covering(done.seq) {
             bail!(Invariant, "transaction {} was applied twice (frontier {})", done.seq, self.low.seq);
         }
+        // A set, so that a long wait above the frontier costs intervals and not transactions.
+        let mut gtids = GtidSet::default();
+        if let (Some(gtid), true) = (&done.gtid, self.low.gtids.is_some()) {
+            gtids.add(gtid);
+        }
         if done.seq == self.low.seq.next() {
-            self.advance(done.seq, done.end, done.gtid);
+            self.advance(done.seq, done.end, &gtids);
             while let Some((first, run)) = self.above.pop_first() {
                 if first != self.low.seq.next() {
                     self.above.insert(first, run);
                     break;
                 }
-                self.advance(run.last, run.end, run.gtids);
+                self.advance(run.last, run.end, &run.gtids);
             }
             self.earlier.forget_through(self.low.seq.0);
         } else {
-            self.add_above(done);
+            self.add_above(done, gtids);
         }
         Ok(())
     }
@@ -137,33 +142,32 @@ impl Frontier {
         self.above.range(..=seq).next_back().is_some_and(|(_, run)| seq <= run.last)
     }
 
-    fn advance(&mut self, last: Seq, end: Coordinates, gtids: impl IntoIterator<Item = Gtid>) {
+    fn advance(&mut self, last: Seq, end: Coordinates, gtids: &GtidSet) {
         self.low.seq = last;
         self.low.at = Some(end);
         if let Some(set) = &mut self.low.gtids {
-            for gtid in gtids {
-                set.add(&gtid);
-            }
+            set.union(gtids);
         }
     }
 
-    fn add_above(&mut self, done: Done) {
-        let keep_gtids = self.low.gtids.is_some();
-        let gtid = done.gtid.filter(|_| keep_gtids);
-        let (first, mut run) = match self.above.range(..done.seq).next_back() {
-            Some((&first, run)) if run.last.next() == done.seq => {
-                let mut run = run.clone();
-                run.gtids.extend(gtid);
-                (first, Run { last: done.seq, end: done.end, gtids: run.gtids })
-            }
-            _ => (done.seq, Run { last: done.seq, end: done.end, gtids: gtid.into_iter().collect() }),
-        };
-        if let Some(next) = self.above.remove(&done.seq.next()) {
-            run.last = next.last;
-            run.end = next.end;
-            run.gtids.extend(next.gtids);
+    fn add_above(&mut self, done: Done, gtids: GtidSet) {
+        let next = self.above.remove(&done.seq.next());
+        let mut new = Run { last: done.seq, end: done.end, gtids };
+        if let Some(next) = next {
+            new.last = next.last;
+            new.end = next.end;
+            new.gtids.union(&next.gtids);
         }
-        self.above.insert(first, run);
+        match self.above.range_mut(..done.seq).next_back() {
+            Some((_, run)) if run.last.next() == done.seq => {
+                run.last = new.last;
+                run.end = new.end;
+                run.gtids.union(&new.gtids);
+            }
+            _ => {
+                self.above.insert(done.seq, new);
+            }
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use crate::support::{Coordinates, program, wait_until};
 /// The running bridge; killed when dropped.
 pub struct Daemon {
     folder: PathBuf,
-    config: &'static str,
     child: Child,
 }
 
@@ -22,12 +21,12 @@ pub struct Status(serde_json::Value);
 
 impl Daemon {
     /// Starts it in `folder`, in a process group of its own: Ctrl-C is the demo's.
-    pub fn start(folder: &Path, config: &'static str) -> Self {
+    pub fn start(folder: &Path) -> Self {
         let log = File::create(folder.join("binbridge.log")).expect("the log opens");
         let mut command = guarded();
-        command.args(["run", "--config", config]).current_dir(folder).process_group(0);
+        command.args(["run"]).current_dir(folder).env_remove("BINBRIDGE_CONFIG").process_group(0);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        Self { folder: folder.to_owned(), config, child: child.expect("binbridge starts") }
+        Self { folder: folder.to_owned(), child: child.expect("binbridge starts") }
     }
 
     /// Waits until it answers.
@@ -46,8 +45,9 @@ impl Daemon {
     fn asked(&self) -> Option<Status> {
         let mut command = Command::new(program());
         command
-            .args(["status", "--json", "--config", self.config])
+            .args(["status", "--json"])
             .current_dir(&self.folder)
+            .env_remove("BINBRIDGE_CONFIG")
             .process_group(0);
         let output = command.output().ok().filter(|output| output.status.success())?;
         serde_json::from_slice(&output.stdout).ok().map(Status)

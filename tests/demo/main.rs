@@ -196,11 +196,11 @@ fn start(stage: &Stage, servers: &Servers) -> Daemon {
     let port = if port == 0 { free_port() } else { port };
     configure(stage, servers, port);
     stage.step("Bridge: give it the saved status; it checks the place against the source and stores it on the target");
-    let args = ["position", STATUS, "--config", CONFIG];
+    let args = ["position", STATUS];
     stage.note(&stage.run("binbridge", Command::new(program()), &args, None, None));
     stage.step("Bridge: run it");
-    stage.prompt("$", &format!("binbridge run --config {CONFIG} &"));
-    let bridge = Daemon::start(stage.folder(), CONFIG);
+    stage.prompt("$", "binbridge run &");
+    let bridge = Daemon::start(stage.folder());
     bridge.wait_answering(LIMIT);
     stage.note(&format!("status page  http://127.0.0.1:{port}/   metrics  http://127.0.0.1:{port}/metrics"));
     bridge

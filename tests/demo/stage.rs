@@ -107,6 +107,7 @@ impl Stage {
         program
             .args(args)
             .current_dir(self.folder())
+            .env_remove("BINBRIDGE_CONFIG")
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .stdout(Stdio::piped());

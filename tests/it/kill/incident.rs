@@ -21,6 +21,8 @@ pub(super) enum Incident {
     SourceCut,
     /// The source stops and starts again.
     SourceRestart,
+    /// `kill -9` of the source.
+    SourceKill,
     /// The target stops and starts again.
     TargetRestart,
     /// `kill -9` of the target.
@@ -42,7 +44,7 @@ pub(super) enum Late {
     Ddl,
 }
 
-const OTHERS: [Incident; 13] = [
+const OTHERS: [Incident; 14] = [
     Incident::Kill,
     Incident::Kill,
     Incident::ReplyLost,
@@ -53,7 +55,8 @@ const OTHERS: [Incident; 13] = [
     Incident::Late(Late::Piece),
     Incident::Late(Late::Ddl),
     Incident::SourceCut,
-    Incident::SourceRestart,
+    Incident::SourceKill,
+    Incident::TargetRestart,
     Incident::TargetKill,
     Incident::Replaced,
 ];
@@ -61,7 +64,7 @@ const OTHERS: [Incident; 13] = [
 /// Each incident once, in some order.
 pub(super) fn deck(rng: &mut fastrand::Rng) -> Vec<Incident> {
     let points = failpoint::NAMES.iter().map(|&name| Incident::Point(name));
-    let mut deck: Vec<Incident> = points.chain(OTHERS).chain([Incident::TargetRestart]).collect();
+    let mut deck: Vec<Incident> = points.chain(OTHERS).chain([Incident::SourceRestart]).collect();
     rng.shuffle(&mut deck);
     deck
 }

@@ -16,6 +16,8 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) format: &'static str,
     pub(super) source_gtid: bool,
+    /// The start is a GTID set, not file and offset.
+    pub(super) by_gtid: bool,
     /// With GTIDs they decide whether a DDL statement ran; without, fingerprints do.
     pub(super) target_gtid: bool,
 }
@@ -24,7 +26,8 @@ impl Plan {
     /// All combinations come up in eight seeds.
     pub(super) fn of(seed: u64) -> Self {
         let format = if seed.is_multiple_of(2) { "MIXED" } else { "ROW" };
-        Self { seed, format, source_gtid: seed / 4 % 2 == 0, target_gtid: seed / 2 % 2 == 0 }
+        let (source_gtid, target_gtid) = (seed / 4 % 2 == 0, seed / 2 % 2 == 0);
+        Self { seed, format, source_gtid, by_gtid: source_gtid && !target_gtid, target_gtid }
     }
 }
 
@@ -66,7 +69,13 @@ impl Life {
         options.end("target", target_proxy.port(), AZADMIN, None).set("target.ssl_mode", "\"disabled\"");
         options.keys.remove("target.ssl_ca");
         let bridge = Bridge::new(options);
-        bridge.store(&source.coordinates());
+        if plan.by_gtid {
+            let set = format!("--gtid-set={}", source.sql("SELECT @@global.gtid_executed"));
+            let output = bridge.output(&["position", &set]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        } else {
+            bridge.store(&source.coordinates());
+        }
         let workload = Some(Workload::start(&source, plan.seed));
         Self {
             plan: plan.clone(),

@@ -27,7 +27,12 @@ impl Life {
             Incident::TargetCut => self.target_cut(),
             Incident::Late(late) => return self.late(late),
             Incident::SourceCut => self.source_cut(),
-            Incident::SourceRestart => self.source.restart(),
+            Incident::SourceRestart => self.source_restart(),
+            Incident::SourceKill => {
+                self.source.kill();
+                self.rest(0, 300);
+                self.source.start_again();
+            }
             Incident::TargetRestart => self.target.restart(),
             Incident::TargetKill => {
                 self.target.kill();
@@ -113,6 +118,18 @@ impl Life {
         let edge = if self.rng.bool() { Edge::Before } else { Edge::After };
         self.source_proxy.arm(ToClient, Match::Frame { at_least: 0, nth }, edge, Action::Cut);
         wait_fuse(self, |life| life.source_proxy.fired(), fired);
+    }
+
+    /// A server that shuts down lets a dump go on for eight seconds, unless it finds that nobody listens.
+    fn source_restart(&mut self) {
+        std::thread::scope(|scope| {
+            let source = &self.source;
+            let restart = scope.spawn(move || source.restart());
+            while !restart.is_finished() {
+                std::thread::sleep(Duration::from_millis(700));
+                self.source_proxy.cut_now();
+            }
+        });
     }
 
     /// Two bridges of one name: the older one must not commit any more, and must end.
