@@ -4,6 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
     reason = "what tests are made of fails loudly too; only #[test] functions are exempt by configuration"
 )]
 

@@ -26,7 +26,7 @@ impl Plan {
     /// All combinations come up in eight seeds.
     pub(super) fn of(seed: u64) -> Self {
         let format = if seed.is_multiple_of(2) { "MIXED" } else { "ROW" };
-        let (source_gtid, target_gtid) = (seed / 4 % 2 == 0, seed / 2 % 2 == 0);
+        let (source_gtid, target_gtid) = ((seed / 4).is_multiple_of(2), (seed / 2).is_multiple_of(2));
         Self { seed, format, source_gtid, by_gtid: source_gtid && !target_gtid, target_gtid }
     }
 }
