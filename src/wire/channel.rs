@@ -204,9 +204,11 @@ impl Channel {
     }
 }
 
-/// Whether an error comes from TLS itself (a certificate, an alert) and not from the socket below it.
+/// Whether an error comes from TLS itself (a certificate, an alert) and not from the socket below it. Bytes that changed
+/// on the way, so that they cannot be decrypted, are the network's doing.
 pub(super) fn tls_trouble(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+    let of_tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    of_tls.is_some_and(|error| !matches!(error, rustls::Error::DecryptError))
 }
 
 /// Adds the time it lives to the time waited, also when the wait is given up.

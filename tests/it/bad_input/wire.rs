@@ -186,6 +186,7 @@ fn under_tls_a_changed_byte_is_a_lost_connection() {
         options.set(&format!("{end}.port"), &flipper.port.to_string());
     }
     let mut bridge = Bridge::started(options, &pair.end());
+    two(&pair, 100);
     bridge.wait_caught_up(&pair.source, LIMIT);
     for (n, flipper) in flippers.iter().enumerate() {
         // Any record of application data.
