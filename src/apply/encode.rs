@@ -44,8 +44,12 @@ impl Packet {
 pub struct Encoder {
     /// What the session's variables will be once everything encoded so far has run.
     pub context: SessionContext,
+    /// Events that are not text yet: the last one's flags may still change.
     events: Vec<u8>,
 }
+
+/// From here on events become text: a large batch is not held a second time.
+const ENCODE_FROM: usize = 48 * 1024;
 
 /// Where a rows event's flags stand: after the header and the six bytes of the table id.
 const ROWS_FLAGS_AT: usize = Header::LEN + 6;
@@ -56,7 +60,7 @@ impl Encoder {
         let mut run = Run::default();
         for change in changes {
             match change {
-                Change::Rows(rows) => self.row(rows, &mut run),
+                Change::Rows(rows) => self.row(rows, &mut run, packet),
                 Change::Statement(statement) => {
                     self.end_binlog(&mut run, packet);
                     packet.separate();
@@ -79,7 +83,10 @@ impl Encoder {
 
     /// Events of one table that follow one another share a table map; the last of such a run ends the statement, so
     /// that a run is complete in itself whatever the filters passed over.
-    fn row(&mut self, rows: &RowsChange, run: &mut Run) {
+    fn row(&mut self, rows: &RowsChange, run: &mut Run, packet: &mut Packet) {
+        if self.events.len() >= ENCODE_FROM {
+            self.encode(run.last_at / 3 * 3, run, packet);
+        }
         let kept_flags = rows.event.flags & !RowsEvent::STMT_END;
         let same = run.table.as_ref().is_some_and(|table| Arc::ptr_eq(table, &rows.table))
             && run.flags == kept_flags;
@@ -111,18 +118,28 @@ impl Encoder {
         if self.events.is_empty() {
             return;
         }
-        packet.separate();
-        packet.sql.extend_from_slice(b"BINLOG '");
-        let at = packet.sql.len();
-        let length = self.events.len().div_ceil(3) * 4;
-        packet.sql.resize(at + length, 0);
-        let written =
-            packet.sql.get_mut(at..).and_then(|target| STANDARD.encode_slice(&self.events, target).ok());
-        packet.sql.truncate(at + written.unwrap_or(0));
+        self.encode(self.events.len(), run, packet);
+        run.begun = false;
         packet.sql.push(b'\'');
         packet.replies += 1;
-        self.events.clear();
         self.context.rows_were_applied();
+    }
+
+    /// Moves the first `count` bytes of the events into the `BINLOG` statement, as text; only the last part of it may be of
+    /// a length that three does not divide.
+    fn encode(&mut self, count: usize, run: &mut Run, packet: &mut Packet) {
+        if !std::mem::replace(&mut run.begun, true) {
+            packet.separate();
+            packet.sql.extend_from_slice(b"BINLOG '");
+        }
+        let at = packet.sql.len();
+        packet.sql.resize(at + count.div_ceil(3) * 4, 0);
+        let target = packet.sql.get_mut(at..).unwrap_or_default();
+        let events = self.events.get(..count).unwrap_or_default();
+        let written = STANDARD.encode_slice(events, target).unwrap_or(0);
+        packet.sql.truncate(at + written);
+        self.events.drain(..count);
+        run.last_at = run.last_at.saturating_sub(count);
     }
 }
 
@@ -131,7 +148,10 @@ impl Encoder {
 struct Run {
     table: Option<Arc<Routed>>,
     flags: u16,
+    /// Where the last event begins in the encoder's buffer.
     last_at: usize,
+    /// Whether the statement's text has begun.
+    begun: bool,
 }
 
 /// Appends an event whose checksum is gone: its header must say its new size. Returns where it begins.
@@ -145,4 +165,69 @@ fn append_event(events: &mut Vec<u8>, event: &[u8]) -> usize {
         field.copy_from_slice(&size);
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::binlog::{Body, Decoder, kind};
+    use crate::transaction::{Routes, Rules};
+    use bytes::Bytes;
+
+    /// The rows events of a recorded file, over and over until there are `bytes` of them.
+    fn recorded(name: &str, bytes: usize) -> Vec<Change> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures").join(name);
+        let mut rest = Bytes::from(std::fs::read(path).unwrap()).slice(4..);
+        let (mut decoder, mut routes, mut changes) =
+            (Decoder::new(true), Routes::new(Rules::default()), Vec::new());
+        while !rest.is_empty() {
+            let size = Header::parse(&rest).unwrap().event_size;
+            let event = decoder.decode(rest.split_to(usize::try_from(size).unwrap())).unwrap();
+            if let Body::Rows(rows) = event.body {
+                let table = routes.route(&rows.table).unwrap();
+                changes.push(Change::Rows(RowsChange { table, event: rows, bytes: event.bytes, rows: 1 }));
+            }
+        }
+        let mut held = 0;
+        let all = changes.iter().cycle().take_while(|change| {
+            let Change::Rows(rows) = change else { return true };
+            held += rows.bytes.len();
+            held < bytes
+        });
+        all.cloned().collect()
+    }
+
+    fn events(packet: &Packet) -> Vec<Vec<u8>> {
+        let text = packet.sql.strip_prefix(b"BINLOG '").unwrap().strip_suffix(b"'").unwrap();
+        let mut bytes = STANDARD.decode(text).unwrap();
+        let mut events = Vec::new();
+        while !bytes.is_empty() {
+            let size = u32::from_le_bytes(bytes[9..13].try_into().unwrap());
+            let rest = bytes.split_off(usize::try_from(size).unwrap());
+            events.push(std::mem::replace(&mut bytes, rest));
+        }
+        events
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_buffer_is_one_statement_whose_runs_all_end() {
+        let changes = recorded("types.binlog", 5 * ENCODE_FROM);
+        let mut packet = Packet::default();
+        Encoder::default().changes(changes.iter(), &mut packet);
+        assert_eq!(packet.replies, 1);
+        let events = events(&packet);
+        let rows: Vec<&Vec<u8>> = events.iter().filter(|event| event[4] != kind::TABLE_MAP).collect();
+        assert_eq!(rows.len(), changes.len());
+        for (sent, change) in rows.iter().zip(&changes) {
+            let Change::Rows(change) = change else { unreachable!() };
+            assert_eq!(sent[ROWS_FLAGS_AT + 2..], change.bytes[ROWS_FLAGS_AT + 2..]);
+        }
+        for pair in events.windows(2) {
+            let ends = pair[1][4] == kind::TABLE_MAP && pair[0][4] != kind::TABLE_MAP;
+            assert_eq!(pair[0][4] != kind::TABLE_MAP && pair[0][ROWS_FLAGS_AT] & 1 == 1, ends);
+        }
+        assert_eq!(events.last().unwrap()[ROWS_FLAGS_AT] & 1, 1);
+    }
 }

@@ -46,21 +46,33 @@ pub(super) enum Outcome {
 pub(super) struct Pipeline {
     pub(super) session: Session,
     in_flight: VecDeque<Sent>,
+    /// The text of the packet sent last, for the next one: large buffers that come and go tear the heap into pieces.
+    spare: Vec<u8>,
     last_done: Instant,
 }
 
 impl Pipeline {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, in_flight: VecDeque::new(), last_done: Instant::now() }
+        Self { session, in_flight: VecDeque::new(), spare: Vec::new(), last_done: Instant::now() }
     }
 
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
-    pub(super) async fn send(&mut self, packet: &Packet, load: Load) -> Result<()> {
-        self.session.send(packet).await?;
+    /// An empty packet, in a buffer used before.
+    pub(super) fn packet(&mut self) -> Packet {
+        Packet { sql: std::mem::take(&mut self.spare), replies: 0 }
+    }
+
+    pub(super) async fn send(&mut self, packet: Packet, load: Load) -> Result<()> {
+        self.session.send(&packet).await?;
         self.in_flight.push_back(Sent { load, replies_left: packet.replies, at: Instant::now() });
+        let mut spare = packet.sql;
+        if spare.capacity() > self.spare.capacity() {
+            spare.clear();
+            self.spare = spare;
+        }
         Ok(())
     }
 

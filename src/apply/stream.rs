@@ -65,7 +65,7 @@ impl Worker {
         let here = |error: Error| error.context(place.clone());
         self.schema.require(self.ddl.connection(), tables).await.map_err(here)?;
         self.show_format(&piece.format).await?;
-        let mut packet = Packet::default();
+        let mut packet = self.pipeline.packet();
         self.begin_part(&mut packet);
         self.pipeline.session.encoder.changes(piece.changes.iter(), &mut packet);
         if let Some(streaming) = &mut self.streaming {
@@ -73,7 +73,7 @@ impl Worker {
             packet.push(&part_mark(&streaming.mark()));
         }
         self.make_room().await?;
-        self.pipeline.send(&packet, Load::Part).await.map_err(here)?;
+        self.pipeline.send(packet, Load::Part).await.map_err(here)?;
         failpoint::hit("apply.part_sent");
         drop(share);
         Ok(())
@@ -81,7 +81,7 @@ impl Worker {
 
     /// Sends the last piece with the progress row and the commit.
     pub(super) async fn stream_end(&mut self, job: Job) -> Result<()> {
-        let mut packet = Packet::default();
+        let mut packet = self.pipeline.packet();
         self.begin_part(&mut packet);
         let tables = changes(&job.transaction.body).filter_map(Change::table);
         let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
@@ -93,7 +93,7 @@ impl Worker {
         batch.push(job);
         self.end_packet(&batch, &[forget], &mut packet)?;
         self.make_room().await?;
-        self.pipeline.send(&packet, Load::Batch(batch)).await.map_err(here)?;
+        self.pipeline.send(packet, Load::Batch(batch)).await.map_err(here)?;
         self.flush().await?;
         self.streaming = None;
         Ok(())

@@ -268,7 +268,7 @@ impl Worker {
         if let Some(job) = batch.jobs.first() {
             self.show_format(&job.transaction.format.clone()).await?;
         }
-        let mut packet = Packet::default();
+        let mut packet = self.pipeline.packet();
         packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
         let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
         self.pipeline.session.encoder.changes(all, &mut packet);
@@ -278,7 +278,7 @@ impl Worker {
         }
         self.end_packet(&batch, extra, &mut packet)?;
         failpoint::hit("apply.before_send");
-        self.pipeline.send(&packet, Load::Batch(batch)).await?;
+        self.pipeline.send(packet, Load::Batch(batch)).await?;
         failpoint::hit("apply.after_send");
         Ok(())
     }
@@ -339,7 +339,7 @@ impl Worker {
 
     pub(super) async fn show_format(&mut self, format: &Arc<Format>) -> Result<()> {
         match self.pipeline.session.prelude(format) {
-            Some(prelude) => self.pipeline.send(&prelude, Load::Prelude).await,
+            Some(prelude) => self.pipeline.send(prelude, Load::Prelude).await,
             None => Ok(()),
         }
     }
@@ -486,11 +486,11 @@ impl Worker {
             return Ok(());
         }
         self.durable.move_place(&place);
-        let mut packet = Packet::default();
+        let mut packet = self.pipeline.packet();
         packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
         packet.push(&self.settings.tables.record(self.id, self.last_sent, &self.sent, None, now_us()));
         packet.push("COMMIT");
-        self.pipeline.send(&packet, Load::Place).await
+        self.pipeline.send(packet, Load::Place).await
     }
 
     async fn settle_all(&mut self) -> Result<()> {
