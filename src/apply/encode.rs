@@ -166,3 +166,68 @@ fn append_event(events: &mut Vec<u8>, event: &[u8]) -> usize {
     }
     at
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::binlog::{Body, Decoder, kind};
+    use crate::transaction::{Routes, Rules};
+    use bytes::Bytes;
+
+    /// The rows events of a recorded file, over and over until there are `bytes` of them.
+    fn recorded(name: &str, bytes: usize) -> Vec<Change> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures").join(name);
+        let mut rest = Bytes::from(std::fs::read(path).unwrap()).slice(4..);
+        let (mut decoder, mut routes, mut changes) =
+            (Decoder::new(true), Routes::new(Rules::default()), Vec::new());
+        while !rest.is_empty() {
+            let size = Header::parse(&rest).unwrap().event_size;
+            let event = decoder.decode(rest.split_to(usize::try_from(size).unwrap())).unwrap();
+            if let Body::Rows(rows) = event.body {
+                let table = routes.route(&rows.table).unwrap();
+                changes.push(Change::Rows(RowsChange { table, event: rows, bytes: event.bytes, rows: 1 }));
+            }
+        }
+        let mut held = 0;
+        let all = changes.iter().cycle().take_while(|change| {
+            let Change::Rows(rows) = change else { return true };
+            held += rows.bytes.len();
+            held < bytes
+        });
+        all.cloned().collect()
+    }
+
+    fn events(packet: &Packet) -> Vec<Vec<u8>> {
+        let text = packet.sql.strip_prefix(b"BINLOG '").unwrap().strip_suffix(b"'").unwrap();
+        let mut bytes = STANDARD.decode(text).unwrap();
+        let mut events = Vec::new();
+        while !bytes.is_empty() {
+            let size = u32::from_le_bytes(bytes[9..13].try_into().unwrap());
+            let rest = bytes.split_off(usize::try_from(size).unwrap());
+            events.push(std::mem::replace(&mut bytes, rest));
+        }
+        events
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_buffer_is_one_statement_whose_runs_all_end() {
+        let changes = recorded("types.binlog", 5 * ENCODE_FROM);
+        let mut packet = Packet::default();
+        Encoder::default().changes(changes.iter(), &mut packet);
+        assert_eq!(packet.replies, 1);
+        let events = events(&packet);
+        let rows: Vec<&Vec<u8>> = events.iter().filter(|event| event[4] != kind::TABLE_MAP).collect();
+        assert_eq!(rows.len(), changes.len());
+        for (sent, change) in rows.iter().zip(&changes) {
+            let Change::Rows(change) = change else { unreachable!() };
+            assert_eq!(sent[ROWS_FLAGS_AT + 2..], change.bytes[ROWS_FLAGS_AT + 2..]);
+        }
+        for pair in events.windows(2) {
+            let ends = pair[1][4] == kind::TABLE_MAP && pair[0][4] != kind::TABLE_MAP;
+            assert_eq!(pair[0][4] != kind::TABLE_MAP && pair[0][ROWS_FLAGS_AT] & 1 == 1, ends);
+        }
+        assert_eq!(events.last().unwrap()[ROWS_FLAGS_AT] & 1, 1);
+    }
+}
