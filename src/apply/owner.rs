@@ -56,10 +56,10 @@ impl Owner {
     /// # Errors
     /// `BB4008` if someone else has become the owner; `BB4007` if an older connection does not end.
     pub async fn ddl_session(&self, endpoint: &Endpoint, before: Option<&Ownership>) -> Result<Session> {
-        self.locked_session(endpoint, &self.lock, before).await
+        self.locked_session(endpoint, &self.lock, 0, before).await
     }
 
-    /// The session of a worker.
+    /// The session of a worker. A batch that is in flight on an older one gets a second to end.
     ///
     /// # Errors
     /// As [`ddl_session`](Self::ddl_session).
@@ -69,7 +69,7 @@ impl Owner {
         worker: u32,
         before: Option<&Ownership>,
     ) -> Result<Session> {
-        self.locked_session(endpoint, &format!("{}:{worker}", self.lock), before).await
+        self.locked_session(endpoint, &format!("{}:{worker}", self.lock), 1, before).await
     }
 
     /// A session that holds a lock. Whoever held it loses its connection first. From then on no statement of an older
@@ -80,6 +80,7 @@ impl Owner {
         &self,
         endpoint: &Endpoint,
         lock: &str,
+        mut grace_s: u32,
         before: Option<&Ownership>,
     ) -> Result<Session> {
         let mut session = Session::open(endpoint).await?;
@@ -93,8 +94,9 @@ impl Owner {
             }
             let rows = session
                 .connection
-                .query(&format!("SELECT GET_LOCK({lock}, 1), IS_USED_LOCK({lock})"))
+                .query(&format!("SELECT GET_LOCK({lock}, {grace_s}), IS_USED_LOCK({lock})"))
                 .await?;
+            grace_s = 1;
             if text(&rows, 0) == Some("1") {
                 return Ok(session);
             }

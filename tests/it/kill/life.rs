@@ -48,7 +48,7 @@ pub(super) struct Life {
     logs: Vec<String>,
 }
 
-const LIMIT: Duration = Duration::from_secs(40);
+pub(super) const LIMIT: Duration = Duration::from_secs(40);
 const SIGABRT: i32 = 6;
 
 impl Life {
@@ -104,6 +104,7 @@ impl Life {
     /// A bridge starts, something happens to it, and it ends by force.
     pub(super) fn suffer(&mut self, incident: Incident) {
         self.incidents.push((incident, self.age()));
+        eprintln!("seed {}, after {:.1?}: {incident:?}", self.plan.seed, self.age());
         self.settle();
         if matches!(incident, Incident::Point("apply.part_sent") | Incident::Late(Late::Piece)) {
             self.bridge.options().set("apply.large_transaction", "\"64 KiB\"");
@@ -257,6 +258,7 @@ impl Life {
         self.target_proxy.disarm();
         self.source_proxy.disarm();
         self.settle();
+        self.bridge.options().set("apply.batch_transactions", "1000").set("apply.depth", "4");
         self.bridge.run();
         let source = Arc::clone(&self.source);
         self.bridge.wait_caught_up(&source, Duration::from_secs(120));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::incident::{Incident, Late};
-use super::life::{Life, wait_fuse};
-use crate::support::{Action, Bridge, Direction, Edge, Match};
+use super::life::{LIMIT, Life, wait_fuse};
+use crate::support::{Action, Bridge, Direction, Edge, Match, wait_until};
 
 use Direction::{ToClient, ToServer};
 
@@ -134,6 +134,10 @@ impl Life {
 
     /// Two bridges of one name: the older one must not commit any more, and must end.
     fn replaced(&mut self) {
+        // It must have become the owner: one that becomes it later is right to end the other.
+        let own = |log: &str| log.rsplit("binbridge starts").next().is_some_and(|log| log.contains("going on from"));
+        wait_until("the bridge owns the target", LIMIT, || own(&self.bridge.log()));
+        self.rest(0, 200);
         self.bridge.signal("STOP");
         let mut options = self.bridge.options().clone();
         options.set("admin.listen", &format!("\"127.0.0.1:{}\"", crate::support::free_port()));

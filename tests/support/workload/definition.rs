@@ -30,7 +30,7 @@ impl Author for Definitions {
     }
 
     fn pause(&self) -> Duration {
-        Duration::from_millis(120)
+        Duration::from_millis(200)
     }
 }
 

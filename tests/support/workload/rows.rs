@@ -70,7 +70,7 @@ impl Author for Rows {
     }
 
     fn pause(&self) -> Duration {
-        Duration::from_millis(12)
+        Duration::from_millis(18)
     }
 }
 
