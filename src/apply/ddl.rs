@@ -5,6 +5,7 @@
 //! fingerprint) say whether it ran. Never a guess: a swap such as `RENAME TABLE a TO b, b TO a` must not run twice.
 
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use crate::bail;
 use crate::binlog::UpdatedDatabases;
@@ -16,6 +17,7 @@ use crate::progress::{Seq, Tables};
 use crate::transaction::StatementChange;
 use crate::wire::{Connection, Reply, quote_text, refused};
 
+use super::definer::without_definer;
 use super::fingerprint::fingerprint;
 use super::schema::NOWHERE;
 use super::{Ownership, Session, SessionContext};
@@ -111,8 +113,21 @@ impl DdlSession {
         if let Some(gtid) = gtid {
             self.session.connection.execute(&format!("SET gtid_next = '{gtid}'")).await?;
         }
-        self.session.connection.send_query(&[sql]).await?;
-        let result = self.session.connection.read_reply().await.and_then(expect);
+        let mut result = self.ask(sql).await;
+        let refused = result
+            .as_ref()
+            .err()
+            .and_then(|error| error.server())
+            .is_some_and(|server| server.number == ACCESS_DENIED);
+        if let (true, Some(own)) = (refused, without_definer(sql)) {
+            // A statement that was refused has not used up its GTID.
+            result = self.ask(&own).await;
+            if result.is_ok() {
+                warn!(
+                    "the target account may not set another definer: an object was created with the account itself as its definer"
+                );
+            }
+        }
         if result.as_ref().is_err_and(|error| error.is_transient() && error.server().is_none()) {
             return result;
         }
@@ -121,6 +136,11 @@ impl DdlSession {
         }
         self.session.connection.execute("COMMIT").await?;
         result
+    }
+
+    async fn ask(&mut self, sql: &[u8]) -> Result<()> {
+        self.session.connection.send_query(&[sql]).await?;
+        self.session.connection.read_reply().await.and_then(expect)
     }
 
     /// Brings the session into the statement's context. The default database need not exist: `CREATE DATABASE a` is
@@ -260,6 +280,8 @@ fn schemas_of(statement: &StatementChange) -> Vec<String> {
     schemas
 }
 
+/// `ER_SPECIFIC_ACCESS_DENIED_ERROR`.
+const ACCESS_DENIED: u16 = 1227;
 /// `ER_BAD_DB_ERROR`.
 const UNKNOWN_DATABASE: u16 = 1049;
 

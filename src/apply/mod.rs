@@ -8,6 +8,7 @@ mod admit;
 mod batch;
 mod context;
 mod ddl;
+mod definer;
 mod encode;
 mod failure;
 mod fingerprint;
