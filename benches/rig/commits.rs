@@ -19,7 +19,12 @@ pub(crate) fn commits(server: &Server, start: &Coordinates) -> HashMap<u64, u64>
     let names = fs::read_dir(server.data_folder()).expect("the data folder").flatten();
     let mut names: Vec<String> =
         names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.retain(|name| *name >= start.file && name.rsplit_once('.').is_some_and(|(own, _)| own == base));
+    // Not the index beside them.
+    let is_log = |number: &str| number.bytes().all(|digit| digit.is_ascii_digit());
+    names.retain(|name| {
+        *name >= start.file
+            && name.rsplit_once('.').is_some_and(|(own, number)| own == base && is_log(number))
+    });
     names.sort();
     let mut found = HashMap::new();
     for name in names {

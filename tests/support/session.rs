@@ -64,9 +64,9 @@ impl Session {
     }
 }
 
-/// After these the marker cannot come.
+/// After these the marker cannot come: the client's own errors (2000 to 2999), and the server's last words.
 fn lost(error: &str) -> bool {
-    ["ERROR 2006 ", "ERROR 2013 ", "ERROR 2055 ", "ERROR 4031 "].iter().any(|code| error.starts_with(code))
+    ["ERROR 2", "ERROR 1053 ", "ERROR 3169 ", "ERROR 4031 "].iter().any(|code| error.starts_with(code))
 }
 
 impl Drop for Session {

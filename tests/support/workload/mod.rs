@@ -11,7 +11,7 @@ mod xa;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::rds::RdsLike;
 use super::session::Session;
@@ -82,8 +82,15 @@ impl Workload {
     /// Lets each client finish what it is at; nothing is open or prepared afterwards.
     pub fn stop(self, source: &RdsLike) {
         self.stop.store(true, Ordering::Relaxed);
+        let patience = Instant::now() + Duration::from_secs(30);
         for client in self.clients {
-            client.join().expect("a client of the workload");
+            while !client.is_finished() && Instant::now() < patience {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            // One whose server went away may wait for an answer that will not come; it writes nothing any more.
+            if client.is_finished() {
+                client.join().expect("a client of the workload");
+            }
         }
         xa::resolve_all(source);
     }
