@@ -232,9 +232,12 @@ impl Worker {
     }
 
     /// A new binlog file began and nothing is under way: the progress row names it, or the old file might be purged
-    /// while the source is idle. With work under way, the next transaction will.
+    /// while the source is idle. With work under way, the next transaction will. What is prepared must come again after
+    /// a crash: the place stays before it.
     async fn move_place(&mut self, place: Coordinates) -> Result<()> {
-        if !self.pending.is_empty() || self.pipeline.in_flight() > 0 || !self.sent.move_place(&place) {
+        let under_way =
+            !self.pending.is_empty() || self.pipeline.in_flight() > 0 || self.admission.prepared() > 0;
+        if under_way || !self.sent.move_place(&place) {
             return Ok(());
         }
         self.durable.move_place(&place);

@@ -23,3 +23,4 @@ mod network;
 mod readme;
 mod servers;
 mod tidy;
+mod xa;

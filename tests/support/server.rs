@@ -348,7 +348,8 @@ pub(super) fn run(client: &mut Command, sql: &str) -> Result<String, String> {
         let rows = String::from_utf8_lossy(&output.stdout).into_owned();
         return Ok(rows.trim_end_matches('\n').to_owned());
     }
-    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(if said.is_empty() { format!("mysql ended with {}", output.status) } else { said })
 }
 
 /// Whether a server greets on its socket. It listens before it can answer.

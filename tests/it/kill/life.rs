@@ -4,6 +4,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use binbridge::progress::{Fence, Seq, Tables};
+
 use super::incident::{Incident, Late};
 use crate::support::{
     AZADMIN, Bridge, BridgeOptions, Proxy, REPL, RdsLike, SCHEMAS, Server, ServerOptions, Workload,
@@ -268,6 +270,7 @@ impl Life {
             panic!("{difference}\n{}", self.story());
         }
         self.counted();
+        self.guarded();
         println!(
             "{:?}: {written} rounds of the workload, {} transactions, {} kills in {:.1} s, all equal\n{}",
             self.plan,
@@ -276,6 +279,28 @@ impl Life {
             self.age().as_secs_f64(),
             self.durations()
         );
+    }
+
+    /// A packet runs only from where the progress row says, and only from its owner's connection. (Late packets mostly
+    /// find their connection ended; this is what keeps them out where it is not.)
+    fn guarded(&self) {
+        let row = self.target.sql("SELECT epoch, session, seq FROM binbridge.progress");
+        let numbers: Vec<u64> = row.split('\t').map(|number| number.parse().unwrap()).collect();
+        let &[epoch, session, seq] = numbers.as_slice() else { panic!("a progress row: {row}") };
+        let guard = |worker, epoch, session, seq| {
+            let guard = Tables::new("binbridge", "main").guard(worker, Fence { epoch, session }, Seq(seq));
+            self.target.try_sql(&guard).map(|_| ()).map_err(|error| error.contains("ERROR 1242"))
+        };
+        assert_eq!(guard(0, epoch, session, seq), Ok(()));
+        let refused = [
+            (0, epoch - 1, session, seq),
+            (0, epoch, session + 1, seq),
+            (0, epoch, session, seq - 1),
+            (1, epoch, session, seq),
+        ];
+        for (worker, epoch, session, seq) in refused {
+            assert_eq!(guard(worker, epoch, session, seq), Err(true));
+        }
     }
 
     /// The target counts the source's commits, each once.

@@ -7,13 +7,35 @@ mod incident;
 mod life;
 mod trouble;
 
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use incident::{Incident, deck};
 use life::{Life, Plan};
 
+/// More than a run takes beyond its least time: whatever waits for ever is found, and not waited for.
+const PATIENCE: Duration = Duration::from_secs(240);
+
 /// Every incident once, and more until there were so many kills in so much time.
 fn run(seed: u64, least: Duration, kills: u32) {
+    let (sender, ended) = channel();
+    let thread = std::thread::Builder::new().name(format!("seed {seed}")).spawn(move || {
+        // Dropped when this thread ends, by a panic too.
+        let _sender: Sender<()> = sender;
+        live(seed, least, kills);
+    });
+    let thread = thread.expect("a thread");
+    assert_ne!(
+        ended.recv_timeout(least + PATIENCE),
+        Err(RecvTimeoutError::Timeout),
+        "seed {seed} hangs in the incident named last"
+    );
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn live(seed: u64, least: Duration, kills: u32) {
     let mut life = Life::begin(&Plan::of(seed));
     let mut incidents = deck(&mut life.rng);
     while !incidents.is_empty() || life.age() < least || life.kills() < kills {

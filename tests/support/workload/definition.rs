@@ -42,7 +42,7 @@ impl Definitions {
 
     fn change(&mut self) -> String {
         let n = self.n;
-        match self.rng.u8(..13) {
+        match self.rng.u8(..14) {
             0 => self.add_column(),
             1 => match self.columns.pop() {
                 Some(column) => format!("ALTER TABLE Orders DROP COLUMN x{column}"),
@@ -64,6 +64,7 @@ impl Definitions {
             11 => format!(
                 "CREATE DATABASE `一時{n}`; CREATE TABLE `一時{n}`.`表` (id INT PRIMARY KEY) SELECT {n} AS id; DROP DATABASE `一時{n}`"
             ),
+            12 => "FLUSH BINARY LOGS".to_owned(),
             _ => match self.tables.first() {
                 Some(table) => format!(
                     "RENAME TABLE {table} TO side.moved{n}; INSERT INTO side.moved{n} (v) VALUES ('moved'); RENAME TABLE side.moved{n} TO {table}"
