@@ -59,7 +59,7 @@ impl Schema {
         self.databases.clear();
     }
 
-    /// Gives statements whose default database is not on the target [`NOWHERE`] instead: they may still name tables of
+    /// Gives statements whose default database is not on the target `NOWHERE` instead: they may still name tables of
     /// other schemas, and a replica does not look (sql/log_event.cc, `set_thd_db`).
     ///
     /// # Errors
