@@ -28,6 +28,8 @@ pub mod source;
 
 pub mod transaction;
 
+pub mod schedule;
+
 pub mod progress;
 
 pub mod apply;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::binlog::{Header, RowsEvent};
-use crate::transaction::{Change, Format, Routed, RowsChange};
+use crate::binlog::{Composer, Header, RowsEvent};
+use crate::error::Result;
+use crate::schedule::{Item, Planner, Statement, TableKeys};
+use crate::transaction::{Change, Format, Routed, RowsChange, StatementChange};
 
 use super::SessionContext;
 
@@ -45,6 +47,7 @@ pub struct Encoder {
     /// What the session's variables will be once everything encoded so far has run.
     pub context: SessionContext,
     events: Vec<u8>,
+    planner: Planner,
 }
 
 /// Where a rows event's flags stand: after the header and the six bytes of the table id.
@@ -58,15 +61,48 @@ impl Encoder {
             match change {
                 Change::Rows(rows) => self.row(rows, &mut run),
                 Change::Statement(statement) => {
-                    self.end_binlog(&mut run, packet);
-                    packet.separate();
-                    packet.replies += self.context.enter(statement, &mut packet.sql);
-                    packet.sql.extend_from_slice(&statement.query.sql);
-                    packet.replies += 1;
+                    self.end_statement(&mut run);
+                    self.statement(statement, packet);
                 }
             }
         }
-        self.end_binlog(&mut run, packet);
+        self.end_statement(&mut run);
+        self.end_binlog(packet);
+    }
+
+    /// Adds the net effect of the changes to a packet. `keys` knows the keys of the target's tables. Returns how many rows
+    /// are changed.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`].
+    pub fn net_changes<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change> + Clone,
+        keys: impl Fn(&Arc<Routed>) -> Option<Arc<TableKeys>>,
+        packet: &mut Packet,
+    ) -> Result<usize> {
+        let plan = self.planner.plan(changes, keys)?;
+        for item in plan.items() {
+            match item {
+                Item::Statement(statement) => self.statement(statement, packet),
+                Item::Rows(rows) => {
+                    for statement in plan.statements(rows.clone()) {
+                        compose(&statement, &mut self.events);
+                    }
+                }
+            }
+        }
+        self.end_binlog(packet);
+        Ok(plan.rows())
+    }
+
+    /// Adds a statement with its context, after the row events so far.
+    fn statement(&mut self, statement: &StatementChange, packet: &mut Packet) {
+        self.end_binlog(packet);
+        packet.separate();
+        packet.replies += self.context.enter(statement, &mut packet.sql);
+        packet.sql.extend_from_slice(&statement.query.sql);
+        packet.replies += 1;
     }
 
     /// The statement that shows a session the source's format, without which it takes no row events.
@@ -106,8 +142,7 @@ impl Encoder {
         }
     }
 
-    fn end_binlog(&mut self, run: &mut Run, packet: &mut Packet) {
-        self.end_statement(run);
+    fn end_binlog(&mut self, packet: &mut Packet) {
         if self.events.is_empty() {
             return;
         }
@@ -124,6 +159,35 @@ impl Encoder {
         self.events.clear();
         self.context.rows_were_applied();
     }
+}
+
+/// A rows event is not made larger than this, but for a single row.
+const LARGEST_EVENT: usize = 1 << 20;
+
+/// Adds the events of a statement.
+fn compose(statement: &Statement<'_, '_>, events: &mut Vec<u8>) {
+    let mut composer = Composer::new(events);
+    // The server takes 0 for no table.
+    let id = |table: u32| u64::from(table) + 1;
+    for table in &statement.tables {
+        if let Some(routed) = statement.table(*table) {
+            composer.table_map(&routed.event, id(*table));
+        }
+    }
+    for run in statement.runs() {
+        let begin = |composer: &mut Composer<'_>| {
+            composer.rows(run.event, run.kind, (id(run.table), statement.flags), [run.before, run.after]);
+        };
+        begin(&mut composer);
+        for (before, after) in run.rows() {
+            if composer.event_len() > LARGEST_EVENT {
+                begin(&mut composer);
+            }
+            composer.image(before);
+            composer.image(after);
+        }
+    }
+    composer.end_statement();
 }
 
 /// Rows events of one table that follow one another.
