@@ -5,9 +5,9 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::binlog::{Composer, Header, RowsEvent};
+use crate::binlog::{Header, RowsEvent};
 use crate::error::Result;
-use crate::schedule::{Item, Planner, Statement, TableKeys};
+use crate::schedule::{Item, Planner, TableKeys};
 use crate::transaction::{Change, Format, Routed, RowsChange, StatementChange};
 
 use super::SessionContext;
@@ -85,11 +85,7 @@ impl Encoder {
         for item in plan.items() {
             match item {
                 Item::Statement(statement) => self.statement(statement, packet),
-                Item::Rows(rows) => {
-                    for statement in plan.statements(rows.clone()) {
-                        compose(&statement, &mut self.events);
-                    }
-                }
+                Item::Rows(rows) => plan.encode(rows.clone(), &mut self.events),
             }
         }
         self.end_binlog(packet);
@@ -159,35 +155,6 @@ impl Encoder {
         self.events.clear();
         self.context.rows_were_applied();
     }
-}
-
-/// A rows event is not made larger than this, but for a single row.
-const LARGEST_EVENT: usize = 1 << 20;
-
-/// Adds the events of a statement.
-fn compose(statement: &Statement<'_, '_>, events: &mut Vec<u8>) {
-    let mut composer = Composer::new(events);
-    // The server takes 0 for no table.
-    let id = |table: u32| u64::from(table) + 1;
-    for table in &statement.tables {
-        if let Some(routed) = statement.table(*table) {
-            composer.table_map(&routed.event, id(*table));
-        }
-    }
-    for run in statement.runs() {
-        let begin = |composer: &mut Composer<'_>| {
-            composer.rows(run.event, run.kind, (id(run.table), statement.flags), [run.before, run.after]);
-        };
-        begin(&mut composer);
-        for (before, after) in run.rows() {
-            if composer.event_len() > LARGEST_EVENT {
-                begin(&mut composer);
-            }
-            composer.image(before);
-            composer.image(after);
-        }
-    }
-    composer.end_statement();
 }
 
 /// Rows events of one table that follow one another.

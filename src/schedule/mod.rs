@@ -12,6 +12,7 @@
 //! its order between them. The worst case is the order in which the changes came.
 
 mod claims;
+mod encode;
 mod foreign;
 mod hash;
 mod held;
@@ -25,3 +26,6 @@ mod tables;
 pub use keys::{Collation, ForeignKey, KeyColumn, Reach, Rule, TableKeys, TableName, UniqueKey};
 pub use plan::{Item, Plan, Planner, Run, Statement};
 
+
+#[cfg(test)]
+mod tests;
