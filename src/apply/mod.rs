@@ -10,6 +10,7 @@ mod context;
 mod ddl;
 mod encode;
 mod fingerprint;
+mod keys;
 mod owner;
 mod pipeline;
 mod schema;

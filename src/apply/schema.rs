@@ -9,8 +9,11 @@ use std::sync::Arc;
 use crate::bail;
 use crate::binlog::{Column, ColumnType};
 use crate::error::{Code, Error, Result};
+use crate::schedule::TableKeys;
 use crate::transaction::Routed;
 use crate::wire::{Connection, quote_text};
+
+use super::keys::KeyCatalogue;
 
 /// A column of a target's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +45,34 @@ pub struct Schema {
     /// Table maps that fit, by address; each entry keeps its map alive, so the address stays its own.
     fitting: HashMap<usize, Arc<Routed>>,
     charsets: HashMap<u32, String>,
+    keys: KeyCatalogue,
 }
 
 impl Schema {
     /// Forgets everything: a DDL statement ran.
     pub fn forget(&mut self) {
         self.fitting.clear();
+        self.keys.forget();
+    }
+
+    /// Reads the keys of the tables, as far as they are not known.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn require_keys<'a>(
+        &mut self,
+        connection: &mut Connection,
+        tables: impl Iterator<Item = &'a Arc<Routed>>,
+    ) -> Result<()> {
+        for table in tables {
+            self.keys.require(connection, table).await?;
+        }
+        Ok(())
+    }
+
+    /// The keys of a table that [`Self::require_keys`] has read.
+    pub fn keys(&self, table: &Arc<Routed>) -> Option<Arc<TableKeys>> {
+        self.keys.known(table)
     }
 
     /// Makes sure that the tables are on the target and that the source's rows fit them.

@@ -13,7 +13,7 @@ use crate::failpoint;
 use crate::observe::{Committed, Observer};
 use crate::position::Coordinates;
 use crate::progress::{Fence, Frontier, Mark, Seq, Tables};
-use crate::transaction::{Body, Change, Format, StatementChange, Transaction, Unit};
+use crate::transaction::{Body, Change, Format, Routed, StatementChange, Transaction, Unit};
 use crate::wire::classify;
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub struct Settings {
     pub limits: BatchLimits,
     /// Full batches in flight.
     pub depth: usize,
+    /// Whether a batch carries the net effect of its transactions.
+    pub merge: bool,
     /// Bytes that prepared XA transactions may hold.
     pub prepared: usize,
 }
@@ -229,7 +231,14 @@ impl Worker {
         let mut packet = Packet::default();
         packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
         let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
-        self.pipeline.session.encoder.changes(all, &mut packet);
+        if self.settings.merge {
+            let tables = all.clone().filter_map(Change::table);
+            self.schema.require_keys(self.ddl.connection(), tables).await?;
+            let keys = |table: &Arc<Routed>| self.schema.keys(table);
+            self.pipeline.session.encoder.net_changes(all, keys, &mut packet)?;
+        } else {
+            self.pipeline.session.encoder.changes(all, &mut packet);
+        }
         self.end_packet(&batch, extra, &mut packet)?;
         failpoint::hit("apply.before_send");
         self.pipeline.send(&packet, Load::Batch(batch)).await?;
@@ -459,7 +468,7 @@ pub(super) fn refused(code: Code, server: ServerError, what: &str) -> Error {
 }
 
 /// The changes of a body that go into a batch.
-pub(super) fn changes(body: &Body) -> impl Iterator<Item = &Change> {
+pub(super) fn changes(body: &Body) -> impl Iterator<Item = &Change> + Clone {
     match body {
         Body::Changes(changes) | Body::CreateSelect(_, changes) | Body::Prepare(_, changes) => changes.iter(),
         Body::Ddl(_) | Body::Resolve(..) => [].iter(),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-/// A table by its names on the target.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A table by its names as the target spells them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TableName {
     /// Its schema.
     pub schema: Arc<str>,
@@ -14,6 +14,8 @@ pub struct TableName {
 /// The keys of a table. Columns are numbered as in the table, its generated invisible primary key left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableKeys {
+    /// The table.
+    pub name: TableName,
     /// In order.
     pub columns: Vec<KeyColumn>,
     /// The primary key; none also if it is the generated one.

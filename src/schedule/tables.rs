@@ -68,21 +68,20 @@ impl<'a> Tables<'a> {
     ) -> Result<Self, &'a Arc<Routed>> {
         let mut tables = Self::default();
         let mut keys: Vec<Arc<TableKeys>> = Vec::new();
-        let mut by_name: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+        let mut by_name: HashMap<TableName, Vec<usize>> = HashMap::new();
         for routed in changes.filter_map(Change::table) {
             let address = Arc::as_ptr(routed).addr();
             if tables.by_address.contains_key(&address) {
                 continue;
             }
-            let namesakes = by_name.entry((&routed.schema, &routed.table)).or_default();
+            let (known, layout) = known(routed).ok_or(routed)?;
+            let namesakes = by_name.entry(known.name.clone()).or_default();
             let same_columns = |number: &usize| {
                 tables.slots.get(*number).is_some_and(|slot| slot.routed.map.same_columns(&routed.map))
             };
-            let equal = namesakes.iter().copied().find(same_columns);
-            let number = if let Some(equal) = equal {
+            let number = if let Some(equal) = namesakes.iter().copied().find(same_columns) {
                 equal
             } else {
-                let (known, layout) = known(routed).ok_or(routed)?;
                 namesakes.push(tables.slots.len());
                 tables.add(routed, &known, layout, namesakes);
                 keys.push(known);
@@ -139,10 +138,9 @@ impl<'a> Tables<'a> {
 
     /// Groups, ranks and relations.
     fn tie(&mut self, keys: &[Arc<TableKeys>]) {
-        let names: Vec<TableName> = self.slots.iter().map(|slot| name(slot.routed)).collect();
-        let edges = edges(&names, keys);
-        let groups = groups(&names, &edges);
-        let ranks = ranks(names.len(), &edges);
+        let edges = edges(keys);
+        let groups = groups(keys, &edges);
+        let ranks = ranks(keys.len(), &edges);
         let count = groups.iter().max().map_or(0, |group| group + 1);
         self.groups = vec![false; count];
         for (((slot, keys), group), rank) in self.slots.iter_mut().zip(keys).zip(&groups).zip(&ranks) {
@@ -152,11 +150,12 @@ impl<'a> Tables<'a> {
             }
         }
         for edge in &edges {
-            self.relate(edge, &ranks);
+            let own = keys.get(edge.parent.0).zip(keys.get(edge.child.0)).is_some_and(|(p, c)| p.name == c.name);
+            self.relate(edge, own, &ranks);
         }
     }
 
-    fn relate(&mut self, edge: &Edge, ranks: &[u32]) {
+    fn relate(&mut self, edge: &Edge, own: bool, ranks: &[u32]) {
         let (Some(parent), Some(child)) = (self.slots.get(edge.parent.0), self.slots.get(edge.child.0)) else {
             return;
         };
@@ -166,7 +165,7 @@ impl<'a> Tables<'a> {
             _ => true,
         };
         let standing = match (ranks.get(edge.parent.0), ranks.get(edge.child.0)) {
-            _ if same_table(parent.routed, child.routed) => Standing::Own,
+            _ if own => Standing::Own,
             (Some(parent), Some(child)) if parent < child => Standing::Served,
             _ => Standing::Against,
         };
@@ -188,10 +187,10 @@ struct Edge {
 }
 
 /// A table under two maps has its foreign keys twice: a claim is then noted in both.
-fn edges(names: &[TableName], keys: &[Arc<TableKeys>]) -> Vec<Edge> {
+fn edges(keys: &[Arc<TableKeys>]) -> Vec<Edge> {
     let mut by_name: HashMap<&TableName, Vec<usize>> = HashMap::new();
-    for (slot, name) in names.iter().enumerate() {
-        by_name.entry(name).or_default().push(slot);
+    for (slot, table) in keys.iter().enumerate() {
+        by_name.entry(&table.name).or_default().push(slot);
     }
     let mut edges = Vec::new();
     for (child, table) in keys.iter().enumerate() {
@@ -208,11 +207,14 @@ fn edges(names: &[TableName], keys: &[Arc<TableKeys>]) -> Vec<Edge> {
 }
 
 /// For each slot the number of its group.
-fn groups(names: &[TableName], edges: &[Edge]) -> Vec<usize> {
-    let mut leader: Vec<usize> = (0..names.len()).collect();
+fn groups(keys: &[Arc<TableKeys>], edges: &[Edge]) -> Vec<usize> {
+    let mut leader: Vec<usize> = (0..keys.len()).collect();
     let mut first: HashMap<&TableName, usize> = HashMap::new();
-    let same_name: Vec<(usize, usize)> =
-        names.iter().enumerate().map(|(slot, name)| (slot, *first.entry(name).or_insert(slot))).collect();
+    let same_name: Vec<(usize, usize)> = keys
+        .iter()
+        .enumerate()
+        .map(|(slot, table)| (slot, *first.entry(&table.name).or_insert(slot)))
+        .collect();
     let pairs = edges.iter().map(|edge| (edge.parent.0, edge.child.0)).chain(same_name);
     for (one, other) in pairs {
         let (one, other) = (lead(&leader, one), lead(&leader, other));
@@ -221,7 +223,7 @@ fn groups(names: &[TableName], edges: &[Edge]) -> Vec<usize> {
         }
     }
     let mut numbers = HashMap::new();
-    (0..names.len())
+    (0..keys.len())
         .map(|slot| {
             let next = numbers.len();
             *numbers.entry(lead(&leader, slot)).or_insert(next)
@@ -260,14 +262,6 @@ fn ranks(count: usize, edges: &[Edge]) -> Vec<u32> {
         }
     }
     ranks
-}
-
-fn same_table(one: &Routed, other: &Routed) -> bool {
-    one.schema == other.schema && one.table == other.table
-}
-
-fn name(routed: &Routed) -> TableName {
-    TableName { schema: Arc::clone(&routed.schema), table: Arc::clone(&routed.table) }
 }
 
 /// Batches are far smaller than four thousand million of anything.

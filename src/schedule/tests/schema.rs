@@ -107,6 +107,7 @@ impl Schema {
         let table = &self.tables[number];
         let unique = |columns: &Vec<usize>| UniqueKey { columns: columns.clone(), reach: Reach::Values };
         let mut keys = TableKeys {
+            name: Self::name(number),
             columns: table.natures.iter().map(|nature| nature.key_column()).collect(),
             primary: table.primary.as_ref().map(unique),
             generated_key: false,
