@@ -12,5 +12,6 @@ mod support;
 
 mod basics;
 mod mirrors;
+mod net;
 mod network;
 mod servers;
