@@ -121,7 +121,8 @@ fn foreign_keys(rows: &Rows) -> Vec<Foreign> {
         let child = name(text(row, 1), text(row, 2));
         let columns = [text(row, 5).to_owned(), text(row, 6).to_owned()];
         let comparable = row.text(9) == Some("1");
-        if let Some(last) = keys.last_mut().filter(|last| last.child == child && *last.name == *text(row, 0)) {
+        if let Some(last) = keys.last_mut().filter(|last| last.child == child && *last.name == *text(row, 0))
+        {
             last.columns.push(columns);
             last.comparable &= comparable;
             continue;
@@ -205,7 +206,9 @@ fn unique_keys<'r>(rows: &'r Rows, names: &[&str]) -> Vec<(&'r str, UniqueKey)> 
 
 /// Column names differ in more than case.
 fn position(names: &[&str], column: &str) -> Option<usize> {
-    names.iter().position(|name| name.eq_ignore_ascii_case(column) || name.to_lowercase() == column.to_lowercase())
+    names
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(column) || name.to_lowercase() == column.to_lowercase())
 }
 
 #[cfg(test)]

@@ -108,16 +108,16 @@ fn normalise(texture: Texture, bytes: &[u8], hash: &mut Hash) -> bool {
     match texture {
         Texture::Exact => hash.bytes(bytes),
         Texture::Float => {
-            let negative_zero = bytes.split_last().is_some_and(|(last, rest)| {
-                *last == 0x80 && rest.iter().all(|byte| *byte == 0)
-            });
+            let negative_zero = bytes
+                .split_last()
+                .is_some_and(|(last, rest)| *last == 0x80 && rest.iter().all(|byte| *byte == 0));
             if negative_zero { hash.mapped(bytes, |_| 0) } else { hash.bytes(bytes) }
         }
         Texture::Decimal => {
             // Zero is 80 00 ..; with a minus sign every bit of it is turned over.
-            let negative_zero = bytes.split_first().is_some_and(|(first, rest)| {
-                *first == 0x7F && rest.iter().all(|byte| *byte == 0xFF)
-            });
+            let negative_zero = bytes
+                .split_first()
+                .is_some_and(|(first, rest)| *first == 0x7F && rest.iter().all(|byte| *byte == 0xFF));
             if negative_zero { hash.mapped(bytes, |byte| !byte) } else { hash.bytes(bytes) }
         }
         Texture::Trimmed => hash.bytes(trimmed(bytes, |byte| matches!(byte, 0 | b' '))),

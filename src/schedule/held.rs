@@ -65,9 +65,9 @@ impl<T: Copy + Default> Held<T> {
     /// Where this hash stands, or the empty slot where it would. There is always one.
     fn place(&self, hash: u64, group: Group) -> Option<usize> {
         probe(self.slots.len(), hash).find(|at| {
-            self.slots.get(*at).is_some_and(|slot| {
-                slot.segment == 0 || (slot.hash == hash && slot.group == group)
-            })
+            self.slots
+                .get(*at)
+                .is_some_and(|slot| slot.segment == 0 || (slot.hash == hash && slot.group == group))
         })
     }
 

@@ -54,14 +54,14 @@ impl Layout {
         };
         let usable = |columns: &Vec<usize>| {
             !columns.is_empty()
-                && columns.iter().all(|column| {
-                    compiler.texture(*column).is_some() && map.columns.len() > *column
-                })
+                && columns
+                    .iter()
+                    .all(|column| compiler.texture(*column).is_some() && map.columns.len() > *column)
         };
         let primary_columns = primary_columns.filter(usable);
-        let primary = primary_columns.as_ref().map(|columns| {
-            columns.iter().map(|column| compiler.primary_part(*column)).collect::<Vec<_>>()
-        });
+        let primary = primary_columns
+            .as_ref()
+            .map(|columns| columns.iter().map(|column| compiler.primary_part(*column)).collect::<Vec<_>>());
         let mut unique: Vec<KeyPlan> = keys.unique.iter().map(|key| compiler.unique(key)).collect();
         if let Some(key) = &keys.primary {
             let plan = compiler.unique(key);

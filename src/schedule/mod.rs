@@ -26,6 +26,5 @@ mod tables;
 pub use keys::{Collation, ForeignKey, KeyColumn, Reach, Rule, TableKeys, TableName, UniqueKey};
 pub use plan::{Item, Plan, Planner, Run, Statement};
 
-
 #[cfg(test)]
 mod tests;

@@ -201,7 +201,10 @@ impl<'p, 'a> Statement<'p, 'a> {
             let shape = plan.shape(first.shape)?;
             let alike = |row: &u32| {
                 plan.row(*row).is_some_and(|row| {
-                    row.slot == first.slot && row.shape == first.shape && row.kind == first.kind && !row.begins
+                    row.slot == first.slot
+                        && row.shape == first.shape
+                        && row.kind == first.kind
+                        && !row.begins
                 })
             };
             let more = rest.iter().skip(1).take_while(|row| alike(row)).count();

@@ -99,13 +99,7 @@ impl<'a> Tables<'a> {
     }
 
     /// `namesakes` are the slots of this table, the new one included.
-    fn add(
-        &mut self,
-        routed: &'a Arc<Routed>,
-        keys: &TableKeys,
-        layout: Arc<Layout>,
-        namesakes: &[usize],
-    ) {
+    fn add(&mut self, routed: &'a Arc<Routed>, keys: &TableKeys, layout: Arc<Layout>, namesakes: &[usize]) {
         let mut flags = RowsEvent::COMPLETE_ROWS;
         if keys.has_foreign_keys() {
             flags |= RowsEvent::NO_FOREIGN_KEY_CHECKS | RowsEvent::USE_SQL_FOREIGN_KEY;
@@ -113,9 +107,8 @@ impl<'a> Tables<'a> {
         if !keys.unique.is_empty() {
             flags |= RowsEvent::RELAXED_UNIQUE;
         }
-        let cascades = |rule: fn(&super::ForeignKey) -> Rule| {
-            keys.children.iter().any(|key| rule(key) == Rule::Cascade)
-        };
+        let cascades =
+            |rule: fn(&super::ForeignKey) -> Rule| keys.children.iter().any(|key| rule(key) == Rule::Cascade);
         self.slots.push(Slot {
             routed,
             group: 0,
@@ -150,13 +143,15 @@ impl<'a> Tables<'a> {
             }
         }
         for edge in &edges {
-            let own = keys.get(edge.parent.0).zip(keys.get(edge.child.0)).is_some_and(|(p, c)| p.name == c.name);
+            let own =
+                keys.get(edge.parent.0).zip(keys.get(edge.child.0)).is_some_and(|(p, c)| p.name == c.name);
             self.relate(edge, own, &ranks);
         }
     }
 
     fn relate(&mut self, edge: &Edge, own: bool, ranks: &[u32]) {
-        let (Some(parent), Some(child)) = (self.slots.get(edge.parent.0), self.slots.get(edge.child.0)) else {
+        let (Some(parent), Some(child)) = (self.slots.get(edge.parent.0), self.slots.get(edge.child.0))
+        else {
             return;
         };
         let plans = (parent.layout.children.get(edge.parent.1), child.layout.parents.get(edge.child.1));

@@ -252,10 +252,9 @@ impl<'a, 's> Build<'a, 's> {
     /// Merges a change into what the segment has of its row, if nothing is against it.
     fn join(&mut self, coming: &Coming<'a>, group: u32, row: u32) -> bool {
         let Some(known) = at(&self.plan.rows, row).copied() else { return false };
-        let (Some(old), Some(new)) = (
-            at(&self.plan.shapes, known.shape).copied(),
-            at(&self.plan.shapes, coming.shape).copied(),
-        ) else {
+        let (Some(old), Some(new)) =
+            (at(&self.plan.shapes, known.shape).copied(), at(&self.plan.shapes, coming.shape).copied())
+        else {
             return false;
         };
         let Some(merged) = merge(known.kind, coming.kind, &old, &new) else { return false };
@@ -292,13 +291,7 @@ impl<'a, 's> Build<'a, 's> {
     }
 
     /// Adds a row that the segment does not have, or not so that the change could join it.
-    fn add(
-        &mut self,
-        coming: &Coming<'a>,
-        group: u32,
-        apart: bool,
-        (from, prefix, hash): (usize, u64, u64),
-    ) {
+    fn add(&mut self, coming: &Coming<'a>, group: u32, apart: bool, (from, prefix, hash): (usize, u64, u64)) {
         let row = number_of(self.plan.rows.len());
         self.demand(coming, None);
         let Scratch { segments, demands, .. } = &*self.scratch;
@@ -325,11 +318,13 @@ impl<'a, 's> Build<'a, 's> {
         let Some(slot) = at(&self.plan.tables.slots, coming.slot) else { return };
         let [before, after] = &self.cells;
         for (number, key) in (slot.first_key..).zip(&slot.layout.unique) {
-            let mut claim = |cells: &[Cell<'_>], fallback: &[Cell<'_>]| {
-                match key.claim(u64::from(number), cells, fallback) {
-                    Claim::Nothing => {}
-                    claim => demands.push(Demand::Unique(number, claim)),
-                }
+            let mut claim = |cells: &[Cell<'_>], fallback: &[Cell<'_>]| match key.claim(
+                u64::from(number),
+                cells,
+                fallback,
+            ) {
+                Claim::Nothing => {}
+                claim => demands.push(Demand::Unique(number, claim)),
             };
             match coming.kind {
                 RowsKind::Insert => claim(after, &[]),

@@ -22,7 +22,7 @@ pub(super) struct Lines {
     pub(super) rows: Vec<(Option<Line>, Option<Line>)>,
 }
 
-fn event(kind: u8, body: &[u8]) -> Bytes {
+pub(super) fn event(kind: u8, body: &[u8]) -> Bytes {
     let size = u32::try_from(Header::LEN + body.len()).unwrap();
     let header =
         Header { timestamp: 1, kind, server_id: 7, event_size: size, end_position: 4, flags: 0 }.encode();
@@ -190,11 +190,16 @@ fn apply_rows(event: &RowsEvent, schema: &Schema, store: &mut Store<'_>) -> Resu
     let mut count = 0;
     for row in event.rows() {
         let row = row.unwrap();
-        let (before, after) = (row.before.map(|row| read(&row, schema)), row.after.map(|row| read(&row, schema)));
+        let (before, after) =
+            (row.before.map(|row| read(&row, schema)), row.after.map(|row| read(&row, schema)));
         let before = before.map(|before| store.find(table, &before)).transpose()?;
         let after = after.map(|after| {
             let old = |column: usize| before.as_ref().map_or(Value::Null, |line| line[column].clone());
-            after.into_iter().enumerate().map(|(column, value)| value.unwrap_or_else(|| old(column))).collect()
+            after
+                .into_iter()
+                .enumerate()
+                .map(|(column, value)| value.unwrap_or_else(|| old(column)))
+                .collect()
         });
         store.apply(&RowChange { table, before, after, no_foreign_keys })?;
         count += 1;

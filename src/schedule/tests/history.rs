@@ -84,9 +84,8 @@ fn held(schema: &Schema, change: &RowChange, sparse: bool) -> (Columns, Columns)
     if !table.minimal {
         return ([true; COLUMNS], [true; COLUMNS]);
     }
-    let key: Columns = std::array::from_fn(|column| {
-        table.primary.as_ref().is_none_or(|key| key.contains(&column))
-    });
+    let key: Columns =
+        std::array::from_fn(|column| table.primary.as_ref().is_none_or(|key| key.contains(&column)));
     let after = std::array::from_fn(|column| match (&change.before, &change.after) {
         (Some(before), Some(after)) => before[column] != after[column],
         // A column that was not given has its default, NULL.

@@ -5,4 +5,5 @@ mod examples;
 mod history;
 mod proof;
 mod schema;
+mod speed;
 mod store;

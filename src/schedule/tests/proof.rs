@@ -57,7 +57,8 @@ fn holds(
 ) -> Result<(), TestCaseError> {
     let history = History::new(schema, before, draws);
     let (changes, statements) = changes(&mut Source::new(schema), &history.steps);
-    let keys: Vec<Arc<TableKeys>> = (0..schema.tables.len()).map(|table| Arc::new(schema.keys(table))).collect();
+    let keys: Vec<Arc<TableKeys>> =
+        (0..schema.tables.len()).map(|table| Arc::new(schema.keys(table))).collect();
     let keys_of = |routed: &Arc<Routed>| keys.get(routed.table[1..].parse::<usize>().unwrap()).cloned();
     let plan = planner.plan(changes.iter(), keys_of).unwrap();
     let mut net = history.start.clone();

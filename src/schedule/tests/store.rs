@@ -75,7 +75,9 @@ impl<'s> Store<'s> {
                 let normal = |value: &Value| shape.natures[*column].normal(value);
                 before[*column].as_ref().is_some_and(|value| normal(value) == normal(&line[*column]))
             }),
-            None => before.iter().zip(*line).all(|(value, own)| value.as_ref().is_none_or(|value| value == own)),
+            None => {
+                before.iter().zip(*line).all(|(value, own)| value.as_ref().is_none_or(|value| value == own))
+            }
         };
         self.tables[table].iter().find(meant).cloned().ok_or(Refusal::Missing(table))
     }
