@@ -83,7 +83,7 @@ impl<'a> Tables<'a> {
                 equal
             } else {
                 namesakes.push(tables.slots.len());
-                tables.add(routed, &known, layout, namesakes);
+                tables.add(routed, &known, &layout, namesakes);
                 keys.push(known);
                 tables.slots.len() - 1
             };
@@ -99,7 +99,7 @@ impl<'a> Tables<'a> {
     }
 
     /// `namesakes` are the slots of this table, the new one included.
-    fn add(&mut self, routed: &'a Arc<Routed>, keys: &TableKeys, layout: Arc<Layout>, namesakes: &[usize]) {
+    fn add(&mut self, routed: &'a Arc<Routed>, keys: &TableKeys, layout: &Arc<Layout>, namesakes: &[usize]) {
         let mut flags = RowsEvent::COMPLETE_ROWS;
         if keys.has_foreign_keys() {
             flags |= RowsEvent::NO_FOREIGN_KEY_CHECKS | RowsEvent::USE_SQL_FOREIGN_KEY;
@@ -119,7 +119,7 @@ impl<'a> Tables<'a> {
             mixed: false,
             own_parent: keys.parents.iter().any(|key| key.parent == key.child),
             flags,
-            layout: Arc::clone(&layout),
+            layout: Arc::clone(layout),
         });
         self.keys += layout.unique.len();
         if namesakes.len() > 1 {

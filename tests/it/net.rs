@@ -62,10 +62,15 @@ impl Workload {
 
     /// One statement; about half of them do something.
     fn statement(&mut self) -> String {
+        if self.number(34) < 10 { self.tied() } else { self.single() }
+    }
+
+    /// On tables without foreign keys.
+    fn single(&mut self) -> String {
         let (n, m, v) = (self.number(12), self.maybe(12), self.number(1000));
         let (word, other) = (self.word(), self.word());
         let insert = |table: &str, values: String| format!("INSERT INTO {table} VALUES {values}");
-        match self.number(34) {
+        match self.number(25) {
             0 => format!("INSERT INTO plain (k, v) VALUES ({v}, {word}), ({n}, 'x')"),
             1 => format!("UPDATE plain SET k = k + 1, v = CONCAT('{v}', {word}) WHERE id % 7 = {n} % 7"),
             2 => format!("DELETE FROM plain WHERE id % 13 = {n}"),
@@ -113,27 +118,35 @@ impl Workload {
             23 => format!(
                 "UPDATE blobs SET j = JSON_SET(j, '$.k', {v}), v = {n} WHERE id = {n}; UPDATE blobs SET b = NULL WHERE id = {m}"
             ),
-            24 => format!(
+            _ => format!(
                 "REPLACE INTO parted VALUES ({n}, {v} % 4, {v}); UPDATE parted SET r = r + 1 WHERE id = {n} AND r = 1"
             ),
-            25 => insert("parent", format!("({n}, {word}, {v})")),
-            26 => format!("INSERT INTO child (parent, code, v) VALUES ({m}, {word}, {v})"),
-            27 => format!(
+        }
+    }
+
+    /// On tables with foreign keys, and on the one with a generated key.
+    fn tied(&mut self) -> String {
+        let (n, m, v) = (self.number(12), self.maybe(12), self.number(1000));
+        let word = self.word();
+        match self.number(9) {
+            0 => format!("INSERT INTO parent VALUES ({n}, {word}, {v})"),
+            1 => format!("INSERT INTO child (parent, code, v) VALUES ({m}, {word}, {v})"),
+            2 => format!(
                 "DELETE FROM child WHERE parent = {n}; DELETE FROM parent WHERE id = {n}; UPDATE parent SET v = {v} WHERE id = {m}"
             ),
-            28 => format!(
+            3 => format!(
                 "UPDATE child SET parent = {m} WHERE id % 5 = {n}; UPDATE parent SET code = {word} WHERE id = {n}"
             ),
-            29 => format!(
+            4 => format!(
                 "INSERT INTO owner VALUES ({n}, {v}); INSERT INTO owned VALUES ({n}, {m}, {v}); INSERT INTO below VALUES ({n}, {m}, {v})"
             ),
-            30 => format!(
+            5 => format!(
                 "DELETE FROM owner WHERE id = {n}; UPDATE owned SET owner = {n}, v = {v} WHERE id = {m}; DELETE FROM owned WHERE id = {n}"
             ),
-            31 => format!(
+            6 => format!(
                 "INSERT INTO tree VALUES ({n}, {m}, {v}); UPDATE tree SET up = {n} WHERE id = {m}; DELETE FROM tree WHERE id = {n}"
             ),
-            32 => format!(
+            7 => format!(
                 "INSERT INTO egg VALUES ({n}, {m}, {v}); INSERT INTO hen VALUES ({n}, {m}, {v}); UPDATE egg SET hen = {n} WHERE id = {m}; DELETE FROM hen WHERE id = {n}"
             ),
             _ => format!(

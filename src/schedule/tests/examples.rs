@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{Collation, Item, Planner, Reach};
+use super::super::{Collation, Item, Planner, Reach, Run};
 use super::events::{Lines, Source};
 use super::schema::{Action, COLUMNS, Line, Nature, Reference, Schema, Table, Value};
 use crate::binlog::{Body, Decoder, Header, RowsEvent, RowsKind};
@@ -66,23 +66,25 @@ fn planned(schema: &Schema, changes: &[Lines]) -> Vec<String> {
             if !shown.is_empty() {
                 shown.push("--".to_owned());
             }
-            for run in statement.runs() {
-                let kind = match run.kind {
-                    RowsKind::Insert => '+',
-                    RowsKind::Delete => '-',
-                    _ => '*',
-                };
-                // The id stands behind the null bits of either image.
-                let id = |(before, after): (&[u8], &[u8])| {
-                    let image = if before.is_empty() { after } else { before };
-                    i32::from_le_bytes(image[1..5].try_into().unwrap())
-                };
-                let ids: Vec<String> = run.rows().map(|row| id(row).to_string()).collect();
-                shown.push(format!("{}{kind}{}", run.routed().unwrap().table, ids.join(",")));
-            }
+            shown.extend(statement.runs().map(|run| describe(&run)));
         }
     }
     shown
+}
+
+fn describe(run: &Run<'_, '_>) -> String {
+    let kind = match run.kind {
+        RowsKind::Insert => '+',
+        RowsKind::Delete => '-',
+        _ => '*',
+    };
+    // The id stands behind the null bits of either image.
+    let id = |(before, after): (&[u8], &[u8])| {
+        let image = if before.is_empty() { after } else { before };
+        i32::from_le_bytes(image[1..5].try_into().unwrap()).to_string()
+    };
+    let ids: Vec<String> = run.rows().map(id).collect();
+    format!("{}{kind}{}", run.routed().unwrap().table, ids.join(","))
 }
 
 #[test]

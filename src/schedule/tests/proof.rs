@@ -108,15 +108,15 @@ fn a_net_batch_leaves_what_the_plain_order_leaves() {
     let draw = || any::<Draw>();
     let schema = (any::<bool>(), vec(any::<[u8; 8]>(), 1..4));
     let strategy = (schema, vec(draw(), 0..20), vec(draw(), 0..50));
-    let (seen, planner) = (Seen::default(), std::cell::RefCell::new(Planner::default()));
+    let (counts, planner) = (Seen::default(), std::cell::RefCell::new(Planner::default()));
     let outcome = runner.run(&strategy, |(schema, before, draws)| {
         let schema = Schema::of(&schema);
-        holds(&schema, &before, &draws, &mut planner.borrow_mut(), &seen)
+        holds(&schema, &before, &draws, &mut planner.borrow_mut(), &counts)
     });
     if let Err(error) = outcome {
         panic!("seed {seed}: {error}");
     }
     // The proof is over histories in which much can be merged and much cannot.
-    assert!(seen.rows_after.get() * 10 < seen.rows_before.get() * 9, "{seen:?}");
-    assert!(seen.statements.get() * 2 < seen.events_before.get(), "{seen:?}");
+    assert!(counts.rows_after.get() * 10 < counts.rows_before.get() * 9, "{counts:?}");
+    assert!(counts.statements.get() * 2 < counts.events_before.get(), "{counts:?}");
 }

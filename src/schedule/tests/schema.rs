@@ -72,28 +72,16 @@ impl Schema {
         let mut tables: Vec<Table> = seeds.iter().map(Table::of).collect();
         let count = tables.len();
         for (child, seed) in seeds.iter().enumerate() {
-            for draw in [seed[4], seed[5]] {
-                if let Some(reference) = Reference::of(draw, child, count, seed[6]) {
-                    tables[child].references.push(reference);
-                    let parent = &mut tables[reference.parent];
-                    if parent.primary != Some(vec![reference.to])
-                        && !parent.unique.contains(&vec![reference.to])
-                    {
-                        parent.unique.push(vec![reference.to]);
-                    }
-                }
+            let drawn = |draw| Reference::of(draw, child, count, seed[6]);
+            for reference in [seed[4], seed[5]].into_iter().filter_map(drawn) {
+                tables[child].references.push(reference);
+                tables[reference.parent].require_unique(reference.to);
             }
             tables[child].references.dedup_by_key(|reference| reference.column);
         }
         // Text columns that foreign keys join have one collation.
-        for child in 0..count {
-            for reference in tables[child].references.clone() {
-                if reference.column == 2 {
-                    for table in &mut tables {
-                        table.natures[2] = Nature::Text(Collation::Folded);
-                    }
-                }
-            }
+        if tables.iter().flat_map(|table| &table.references).any(|reference| reference.column == 2) {
+            tables.iter_mut().for_each(|table| table.natures[2] = Nature::Text(Collation::Folded));
         }
         Self { tables, logs_cascades: *logs_cascades }
     }
@@ -173,6 +161,12 @@ impl Table {
             _ => Reach::Values,
         };
         Self { natures, primary, unique, references: Vec::new(), minimal: seed[7] / 16 % 4 == 3, reach }
+    }
+
+    fn require_unique(&mut self, column: usize) {
+        if self.primary != Some(vec![column]) && !self.unique.contains(&vec![column]) {
+            self.unique.push(vec![column]);
+        }
     }
 
     pub(super) fn is_nullable(&self, column: usize) -> bool {

@@ -56,11 +56,11 @@ fn rows_per_second() {
     let key = |column| UniqueKey { columns: vec![column], reach: Reach::Values };
     let columns = vec![KeyColumn::default(), KeyColumn::default(), texts, texts];
     let primary = Some(key(0));
-    let plain = TableKeys { name, columns, primary, ..TableKeys::default() };
-    let claiming = TableKeys { unique: vec![key(1), key(2)], ..plain.clone() };
+    let one_key = TableKeys { name, columns, primary, ..TableKeys::default() };
+    let claiming = TableKeys { unique: vec![key(1), key(2)], ..one_key.clone() };
     for (what, keys, distinct) in [
-        ("hot rows", plain.clone(), 1_000),
-        ("different rows", plain, 200_000),
+        ("hot rows", one_key.clone(), 1_000),
+        ("different rows", one_key, 200_000),
         ("different rows, a unique number that changes", claiming, 200_000),
     ] {
         let changes: Vec<Change> = (0..200_000_u32)
@@ -81,16 +81,16 @@ fn rows_per_second() {
         for _ in 0..3 {
             events.clear();
             let began = Instant::now();
-            let plan = planner.plan(changes.iter(), |_| Some(Arc::clone(&keys))).unwrap();
-            let planned = began.elapsed();
-            let Item::Rows(rows) = &plan.items()[0] else { panic!() };
-            plan.encode(rows.clone(), &mut events);
+            let net = planner.plan(changes.iter(), |_| Some(Arc::clone(&keys))).unwrap();
+            let made = began.elapsed();
+            let Item::Rows(rows) = &net.items()[0] else { panic!() };
+            net.encode(rows.clone(), &mut events);
             let all = began.elapsed();
-            let rate = f64::from(200_000_u32) / planned.as_secs_f64() / 1e6;
-            let gigabytes = f64::from(200_000_u32 * 2 * 190) / planned.as_secs_f64() / 1e9;
+            let rate = f64::from(200_000_u32) / made.as_secs_f64() / 1e6;
+            let gigabytes = f64::from(200_000_u32 * 2 * 190) / made.as_secs_f64() / 1e9;
             eprintln!(
                 "{what}: {rate:.2} M rows/s, {gigabytes:.2} GB/s of images; {} rows out, encoded after {all:?}",
-                plan.rows()
+                net.rows()
             );
         }
     }
