@@ -11,6 +11,7 @@ mod ddl;
 mod encode;
 mod fingerprint;
 mod keys;
+mod net;
 mod owner;
 mod pipeline;
 mod schema;

@@ -13,7 +13,7 @@ use crate::failpoint;
 use crate::observe::{Committed, Observer};
 use crate::position::Coordinates;
 use crate::progress::{Fence, Frontier, Mark, Seq, Tables};
-use crate::transaction::{Body, Change, Format, Routed, StatementChange, Transaction, Unit};
+use crate::transaction::{Body, Change, Format, StatementChange, Transaction, Unit};
 use crate::wire::classify;
 use std::sync::Arc;
 
@@ -230,15 +230,7 @@ impl Worker {
         }
         let mut packet = Packet::default();
         packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
-        let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
-        if self.settings.merge {
-            let tables = all.clone().filter_map(Change::table);
-            self.schema.require_keys(self.ddl.connection(), tables).await?;
-            let keys = |table: &Arc<Routed>| self.schema.keys(table);
-            self.pipeline.session.encoder.net_changes(all, keys, &mut packet)?;
-        } else {
-            self.pipeline.session.encoder.changes(all, &mut packet);
-        }
+        self.encode(&batch, &mut packet).await?;
         self.end_packet(&batch, extra, &mut packet)?;
         failpoint::hit("apply.before_send");
         self.pipeline.send(&packet, Load::Batch(batch)).await?;

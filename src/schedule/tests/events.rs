@@ -95,8 +95,11 @@ fn rows_event(lines: &Lines) -> Bytes {
         }
     }
     for (before, after) in &lines.rows {
-        before.iter().for_each(|line| image(line, lines.before, &mut body));
-        after.iter().for_each(|line| image(line, lines.after, &mut body));
+        for (line, held) in [(before, lines.before), (after, lines.after)] {
+            if let Some(line) = line {
+                image(line, held, &mut body);
+            }
+        }
     }
     let code = match (has_before, has_after) {
         (false, _) => kind::WRITE_ROWS,

@@ -69,7 +69,7 @@ pub(super) type Seed = (bool, Vec<[u8; 8]>);
 
 impl Schema {
     pub(super) fn of((logs_cascades, seeds): &Seed) -> Self {
-        let mut tables: Vec<Table> = seeds.iter().map(Table::of).collect();
+        let mut tables: Vec<Table> = seeds.iter().copied().map(Table::of).collect();
         let count = tables.len();
         for (child, seed) in seeds.iter().enumerate() {
             let drawn = |draw| Reference::of(draw, child, count, seed[6]);
@@ -81,7 +81,9 @@ impl Schema {
         }
         // Text columns that foreign keys join have one collation.
         if tables.iter().flat_map(|table| &table.references).any(|reference| reference.column == 2) {
-            tables.iter_mut().for_each(|table| table.natures[2] = Nature::Text(Collation::Folded));
+            for table in &mut tables {
+                table.natures[2] = Nature::Text(Collation::Folded);
+            }
         }
         Self { tables, logs_cascades: *logs_cascades }
     }
@@ -130,7 +132,7 @@ impl Schema {
 }
 
 impl Table {
-    fn of(seed: &[u8; 8]) -> Self {
+    fn of(seed: [u8; 8]) -> Self {
         let collation = [Collation::Folded, Collation::Bytes, Collation::Unknown][usize::from(seed[0] % 3)];
         let other = [Collation::Bytes, Collation::Folded][usize::from(seed[0] / 3 % 2)];
         let natures = [

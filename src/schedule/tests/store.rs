@@ -15,6 +15,9 @@ pub(super) struct RowChange {
 pub(super) struct Store<'s> {
     schema: &'s Schema,
     tables: Vec<Vec<Line>>,
+    /// What the change at hand brought about so far.
+    log: Log,
+    depth: usize,
 }
 
 /// Why a change is refused.
@@ -33,13 +36,15 @@ type Log = Vec<RowChange>;
 
 impl<'s> Store<'s> {
     pub(super) fn new(schema: &'s Schema) -> Self {
-        Self { schema, tables: vec![Vec::new(); schema.tables.len()] }
+        Self { schema, tables: vec![Vec::new(); schema.tables.len()], log: Vec::new(), depth: 0 }
     }
 
     /// All rows, in an order of their own.
     pub(super) fn contents(&self) -> Vec<Vec<Line>> {
         let mut tables = self.tables.clone();
-        tables.iter_mut().for_each(|rows| rows.sort());
+        for rows in &mut tables {
+            rows.sort();
+        }
         tables
     }
 
@@ -50,16 +55,16 @@ impl<'s> Store<'s> {
     /// Makes a change, with what it brings about elsewhere, or none of it.
     pub(super) fn apply(&mut self, change: &RowChange) -> Result<Log, Refusal> {
         let kept = self.tables.clone();
-        let mut log = Vec::new();
+        (self.log, self.depth) = (Vec::new(), 0);
         let checks = !change.no_foreign_keys;
         let outcome = match (&change.before, &change.after) {
             (None, Some(after)) => self.insert(change.table, after, checks),
-            (Some(before), None) => self.delete(change.table, before, checks, &mut log, 0),
-            (Some(before), Some(after)) => self.update(change.table, before, after, checks, &mut log, 0),
+            (Some(before), None) => self.delete(change.table, before, checks),
+            (Some(before), Some(after)) => self.update(change.table, before, after, checks),
             (None, None) => Ok(()),
         };
         match outcome {
-            Ok(()) => Ok(log),
+            Ok(()) => Ok(std::mem::take(&mut self.log)),
             Err(refusal) => {
                 self.tables = kept;
                 Err(refusal)
@@ -95,24 +100,16 @@ impl<'s> Store<'s> {
         Ok(())
     }
 
-    fn delete(&mut self, table: usize, line: &Line, checks: bool, log: &mut Log, depth: usize) -> Outcome {
+    fn delete(&mut self, table: usize, line: &Line, checks: bool) -> Outcome {
         let place = self.place(table, line)?;
         self.tables[table].remove(place);
         if checks {
-            self.children_follow(table, line, None, log, depth)?;
+            self.children_follow(table, line, None)?;
         }
         Ok(())
     }
 
-    fn update(
-        &mut self,
-        table: usize,
-        before: &Line,
-        after: &Line,
-        checks: bool,
-        log: &mut Log,
-        depth: usize,
-    ) -> Outcome {
+    fn update(&mut self, table: usize, before: &Line, after: &Line, checks: bool) -> Outcome {
         let place = self.place(table, before)?;
         self.unique(table, after, Some(place))?;
         self.tables[table][place].clone_from(after);
@@ -121,7 +118,7 @@ impl<'s> Store<'s> {
                 self.parent_is_there(table, reference, after, checks)?;
             }
         }
-        if checks { self.children_follow(table, before, Some(after), log, depth) } else { Ok(()) }
+        if checks { self.children_follow(table, before, Some(after)) } else { Ok(()) }
     }
 
     fn unique(&self, table: usize, line: &Line, except: Option<usize>) -> Outcome {
@@ -156,14 +153,7 @@ impl<'s> Store<'s> {
     }
 
     /// What becomes of the children of a row that goes (`after` is none) or changes. A change of bytes counts.
-    fn children_follow(
-        &mut self,
-        table: usize,
-        before: &Line,
-        after: Option<&Line>,
-        log: &mut Log,
-        depth: usize,
-    ) -> Outcome {
+    fn children_follow(&mut self, table: usize, before: &Line, after: Option<&Line>) -> Outcome {
         let schema = self.schema;
         for (child, shape) in schema.tables.iter().enumerate() {
             for reference in shape.references.iter().filter(|reference| reference.parent == table) {
@@ -173,13 +163,12 @@ impl<'s> Store<'s> {
                     continue;
                 }
                 let action = if after.is_some() { reference.on_update } else { reference.on_delete };
-                self.follow(child, reference, old, action, new, log, depth)?;
+                self.follow(child, reference, old, action, new)?;
             }
         }
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one step of a recursion, taken out for its length")]
     fn follow(
         &mut self,
         child: usize,
@@ -187,13 +176,11 @@ impl<'s> Store<'s> {
         old: &Value,
         action: Action,
         new: Option<&Value>,
-        log: &mut Log,
-        depth: usize,
     ) -> Outcome {
         let nature = self.schema.tables[child].natures[reference.column];
         let refers = |line: &&Line| nature.normal(&line[reference.column]) == nature.normal(old);
         while let Some(line) = self.tables[child].iter().find(refers).cloned() {
-            if action == Action::Restrict || depth > 8 {
+            if action == Action::Restrict || self.depth > 30 {
                 return Err(Refusal::HasChildren(child));
             }
             if action == Action::SetNull && !self.schema.tables[child].is_nullable(reference.column) {
@@ -214,29 +201,23 @@ impl<'s> Store<'s> {
             if !deleted && nature.normal(&changed[reference.column]) == nature.normal(old) {
                 return Err(Refusal::HasChildren(child));
             }
+            self.depth += 1;
             if deleted {
-                self.delete(child, &line, true, log, depth + 1)?;
+                self.delete(child, &line, true)?;
             } else {
-                self.cascade_update(child, &line, &changed, log, depth + 1)?;
+                self.cascade_update(child, &line, &changed)?;
             }
             let after = (!deleted).then_some(changed);
-            log.push(RowChange { table: child, before: Some(line), after, no_foreign_keys: true });
+            self.log.push(RowChange { table: child, before: Some(line), after, no_foreign_keys: true });
         }
         Ok(())
     }
 
     /// As an update, but the parent is about to be there.
-    fn cascade_update(
-        &mut self,
-        table: usize,
-        before: &Line,
-        after: &Line,
-        log: &mut Log,
-        depth: usize,
-    ) -> Outcome {
+    fn cascade_update(&mut self, table: usize, before: &Line, after: &Line) -> Outcome {
         let place = self.place(table, before)?;
         self.unique(table, after, Some(place))?;
         self.tables[table][place].clone_from(after);
-        self.children_follow(table, before, Some(after), log, depth)
+        self.children_follow(table, before, Some(after))
     }
 }
