@@ -40,17 +40,25 @@ impl<'s> History<'s> {
 
     fn step(&mut self, schema: &'s Schema, draw: Draw) {
         let Some(change) = change(schema, &self.end, draw) else { return };
-        let Ok(cascaded) = self.end.apply(&change) else { return };
+        let mut plain = self.end.clone();
+        let mut after = self.end.clone();
+        let Ok(cascaded) = after.apply(&change) else { return };
+        // What is logged must be a history: a circle of cascades may come back to the row that began it, and then the
+        // log's own order is refused.
+        let logged = if schema.logs_cascades { cascaded.as_slice() } else { &[] };
+        let replayed = logged.iter().chain([&change]).try_for_each(|row| plain.replay(row));
+        if replayed.is_err() || plain.contents() != after.contents() {
+            return;
+        }
+        self.end = after;
         // Few statements: they stop everything.
         if draw.0 == 255 {
             self.steps.push(Step::Statement(change));
             return;
         }
         let always = if schema.logs_cascades { RowsEvent::USE_SQL_FOREIGN_KEY } else { 0 };
-        if schema.logs_cascades {
-            for row in &cascaded {
-                self.log(schema, row, always | RowsEvent::NO_FOREIGN_KEY_CHECKS, draw);
-            }
+        for row in logged {
+            self.log(schema, row, always | RowsEvent::NO_FOREIGN_KEY_CHECKS, draw);
         }
         let mut flags = always;
         if change.no_foreign_keys {

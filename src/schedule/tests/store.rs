@@ -72,6 +72,13 @@ impl<'s> Store<'s> {
         }
     }
 
+    /// Makes a logged change as a server applies it: to the row that its before image means.
+    pub(super) fn replay(&mut self, change: &RowChange) -> Outcome {
+        let full = |line: &Line| line.iter().cloned().map(Some).collect::<Vec<_>>();
+        let before = change.before.as_ref().map(|line| self.find(change.table, &full(line))).transpose()?;
+        self.apply(&RowChange { before, ..change.clone() }).map(|_| ())
+    }
+
     /// The row that a before image means: by primary key, as the server looks it up, else by all of it.
     pub(super) fn find(&self, table: usize, before: &[Option<Value>]) -> Result<Line, Refusal> {
         let shape = &self.schema.tables[table];
