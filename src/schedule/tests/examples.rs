@@ -156,6 +156,31 @@ fn what_a_cascade_may_reach_does_not_pass_it() {
 }
 
 #[test]
+fn a_cascade_may_reach_through_a_table_that_the_batch_does_not_have() {
+    // Of 0 -> 1 -> 2 the one in the middle has no changes, so nothing ties the others together.
+    let schema =
+        schema(vec![child_of(1, Action::Cascade), child_of(2, Action::Cascade), table(Some(0), &[])]);
+    let changes = [insert(0, line(8, 0, 1)), delete(2, line(9, 0, 0)), insert(0, line(7, 0, 1))];
+    assert_eq!(planned(&schema, &changes), ["t0+8", "t2-9", "t0+7"]);
+}
+
+#[test]
+fn a_deleted_row_leaves_the_value_that_it_had_at_first() {
+    // Tables that refer to one another: neither's deletes come before the other's.
+    let circle = Reference { to: 1, ..child_of(0, Action::Restrict).references[0] };
+    let child = Table { references: vec![circle], ..table(Some(0), &[]) };
+    let parent = Table { unique: vec![vec![1]], ..child_of(1, Action::Restrict) };
+    let schema = schema(vec![parent, child]);
+    let changes = [
+        insert(0, line(50, 50, 0)),
+        delete(1, line(1, 0, 5)),
+        update(0, line(1, 5, 0), line(1, 6, 0)),
+        delete(0, line(1, 6, 0)),
+    ];
+    assert_eq!(planned(&schema, &changes), ["t1-1", "t0+50", "t0*1", "t0-1"]);
+}
+
+#[test]
 fn a_table_that_refers_to_itself_keeps_the_streams_order() {
     let schema = schema(vec![child_of(0, Action::Restrict)]);
     let changes = [insert(0, line(9, 0, 9)), insert(0, line(1, 0, 9)), insert(0, line(5, 0, 1))];
