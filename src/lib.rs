@@ -4,8 +4,8 @@
 //!  source server                                                                        target server
 //!    |  COM_BINLOG_DUMP[_GTID]                                                             ^
 //!    v                                                                                     | guarded packets
-//!  wire -> source -> binlog -> transaction -> apply --------------------------------------+
-//!          bytes     events     transactions   batches           progress rows in the same commit
+//!  wire -> source -> binlog -> transaction -> schedule -> apply --------------------------+
+//!          bytes     events     transactions   net batches      progress rows in the same commit
 //!
 //!    observe (metrics, lag, admin HTTP) <-- stages publish, nobody reaches back
 //! ```
@@ -29,6 +29,8 @@ pub mod source;
 pub mod progress;
 
 pub mod transaction;
+
+pub mod schedule;
 
 pub mod apply;
 

@@ -6,7 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::binlog::{Header, RowsEvent};
-use crate::transaction::{Change, Format, Routed, RowsChange};
+use crate::error::Result;
+use crate::schedule::{Item, Planner, TableKeys};
+use crate::transaction::{Change, Format, Routed, RowsChange, StatementChange};
 
 use super::SessionContext;
 
@@ -46,6 +48,7 @@ pub struct Encoder {
     pub context: SessionContext,
     /// Events that are not text yet: the last one's flags may still change.
     events: Vec<u8>,
+    planner: Planner,
 }
 
 /// From here on events become text: a large batch is not held a second time.
@@ -62,15 +65,45 @@ impl Encoder {
             match change {
                 Change::Rows(rows) => self.row(rows, &mut run, packet),
                 Change::Statement(statement) => {
-                    self.end_binlog(&mut run, packet);
-                    packet.separate();
-                    packet.replies += self.context.enter(statement, &mut packet.sql);
-                    packet.sql.extend_from_slice(&statement.query.sql);
-                    packet.replies += 1;
+                    self.end_statement(&mut run);
+                    self.statement(statement, &mut run, packet);
                 }
             }
         }
+        self.end_statement(&mut run);
         self.end_binlog(&mut run, packet);
+    }
+
+    /// Adds the net effect of the changes to a packet. `keys` knows the keys of the target's tables. Returns how many rows
+    /// are changed.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`].
+    pub fn net_changes<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change> + Clone,
+        keys: impl Fn(&Arc<Routed>) -> Option<Arc<TableKeys>>,
+        packet: &mut Packet,
+    ) -> Result<usize> {
+        let plan = self.planner.plan(changes, keys)?;
+        let mut run = Run::default();
+        for item in plan.items() {
+            match item {
+                Item::Statement(statement) => self.statement(statement, &mut run, packet),
+                Item::Rows(rows) => plan.encode(rows.clone(), &mut self.events),
+            }
+        }
+        self.end_binlog(&mut run, packet);
+        Ok(plan.rows())
+    }
+
+    /// Adds a statement with its context, after the row events so far.
+    fn statement(&mut self, statement: &StatementChange, run: &mut Run, packet: &mut Packet) {
+        self.end_binlog(run, packet);
+        packet.separate();
+        packet.replies += self.context.enter(statement, &mut packet.sql);
+        packet.sql.extend_from_slice(&statement.query.sql);
+        packet.replies += 1;
     }
 
     /// The statement that shows a session the source's format, without which it takes no row events.
@@ -114,7 +147,6 @@ impl Encoder {
     }
 
     fn end_binlog(&mut self, run: &mut Run, packet: &mut Packet) {
-        self.end_statement(run);
         if self.events.is_empty() {
             return;
         }

@@ -12,6 +12,8 @@ mod definer;
 mod encode;
 mod failure;
 mod fingerprint;
+mod keys;
+mod net;
 mod owner;
 mod pipeline;
 mod schema;

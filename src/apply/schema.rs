@@ -11,8 +11,11 @@ use bytes::Bytes;
 use crate::bail;
 use crate::binlog::{Column, ColumnType};
 use crate::error::{Code, Error, Result};
+use crate::schedule::TableKeys;
 use crate::transaction::{Change, Routed};
 use crate::wire::{Connection, quote_text};
+
+use super::keys::KeyCatalogue;
 
 /// A column of a target's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +49,7 @@ pub struct Schema {
     charsets: HashMap<u32, String>,
     /// Whether a schema is there.
     databases: HashMap<Bytes, bool>,
+    keys: KeyCatalogue,
 }
 
 /// The default database of statements whose own is not on the target. A name without schema must not find a table of
@@ -57,6 +61,7 @@ impl Schema {
     pub fn forget(&mut self) {
         self.fitting.clear();
         self.databases.clear();
+        self.keys.forget();
     }
 
     /// Gives statements whose default database is not on the target `NOWHERE` instead: they may still name tables of
@@ -79,6 +84,21 @@ impl Schema {
         Ok(())
     }
 
+    /// Reads the keys of the tables, as far as they are not known.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn require_keys<'a>(
+        &mut self,
+        connection: &mut Connection,
+        tables: impl Iterator<Item = &'a Arc<Routed>>,
+    ) -> Result<()> {
+        for table in tables {
+            self.keys.require(connection, table).await?;
+        }
+        Ok(())
+    }
+
     async fn has_database(&mut self, connection: &mut Connection, name: &Bytes) -> Result<bool> {
         if let Some(known) = self.databases.get(name) {
             return Ok(*known);
@@ -90,6 +110,11 @@ impl Schema {
         // The name may be a slice of a large event.
         self.databases.insert(Bytes::copy_from_slice(name), found);
         Ok(found)
+    }
+
+    /// The keys of a table that [`Self::require_keys`] has read.
+    pub fn keys(&self, table: &Arc<Routed>) -> Option<Arc<TableKeys>> {
+        self.keys.known(table)
     }
 
     /// Makes sure that the tables are on the target and that the source's rows fit them.

@@ -88,8 +88,7 @@ impl Worker {
         }
         let mut packet = self.pipeline.packet();
         packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
-        let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
-        self.pipeline.session.encoder.changes(all, &mut packet);
+        self.encode(&batch, &mut packet).await?;
         let most = self.max_packet();
         if packet.sql.len() + RECORD_ROOM.min(most / 8) > most {
             return Box::pin(self.send_in_parts(batch, extra, packet.sql.len())).await;

@@ -27,6 +27,8 @@ pub struct Settings {
     pub limits: BatchLimits,
     /// Full batches in flight.
     pub depth: usize,
+    /// Whether a batch carries the net effect of its transactions.
+    pub merge: bool,
     /// Bytes that prepared XA transactions may hold.
     pub prepared: usize,
 }
@@ -302,7 +304,7 @@ fn largest_events(max_packet: usize) -> usize {
 }
 
 /// The changes of a body that go into a batch.
-pub(super) fn changes(body: &Body) -> impl Iterator<Item = &Change> {
+pub(super) fn changes(body: &Body) -> impl Iterator<Item = &Change> + Clone {
     match body {
         Body::Changes(changes) | Body::CreateSelect(_, changes) | Body::Prepare(_, changes) => changes.iter(),
         Body::Ddl(_) | Body::Resolve(..) => [].iter(),

@@ -23,6 +23,7 @@
 mod bitmap;
 mod checksum;
 mod column;
+mod compose;
 mod control;
 mod decimal;
 mod decoder;
@@ -44,6 +45,7 @@ mod walk;
 pub use bitmap::Bitmap;
 pub use checksum::Checksum;
 pub use column::{Column, ColumnType};
+pub use compose::Composer;
 pub use control::{Incident, IntVarKind, UserValue, UserValueKind, UserVar, XaPrepare, Xid};
 pub use decimal::decimal_text;
 pub use decoder::Decoder;

@@ -78,7 +78,7 @@ fn with_size(mut event: BytesMut) -> Bytes {
     event.freeze()
 }
 
-fn put_lenenc(into: &mut BytesMut, length: usize) {
+pub(super) fn put_lenenc(into: &mut impl BufMut, length: usize) {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ 0..=0xFA), _) => into.put_u8(short),
         (_, Ok(length)) => {

@@ -82,6 +82,11 @@ impl TableMap {
         })
     }
 
+    /// Whether rows of the other table map are encoded in the same way and mean the same.
+    pub fn same_columns(&self, other: &Self) -> bool {
+        self.flags == other.flags && self.after_names() == other.after_names()
+    }
+
     /// What of the event follows the names: columns and metadata.
     pub(super) fn after_names(&self) -> &[u8] {
         self.bytes.get(self.names_end..).unwrap_or_default()

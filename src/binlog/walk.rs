@@ -43,6 +43,12 @@ pub enum Cell<'a> {
 }
 
 impl<'a> Image<'a> {
+    /// An image again from its bytes; without parts of JSON values.
+    pub fn of(bytes: &'a [u8], table: &'a TableMap, present: &'a Bitmap) -> Self {
+        let (nulls, cells) = bytes.split_at_checked(present.count_ones().div_ceil(8)).unwrap_or_default();
+        Self { bytes, table, present, partial: &[], nulls, cells }
+    }
+
     /// The whole image as it stands in the event, null bits (and partial bits) included.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes

@@ -58,6 +58,8 @@ pub struct Plan {
     pub depth: usize,
     /// Bytes of events between source and target.
     pub memory: usize,
+    /// Whether a batch carries the net effect of its transactions.
+    pub merge: bool,
     /// Bytes from which a transaction goes ahead in pieces.
     pub large_transaction: usize,
 }
@@ -194,6 +196,7 @@ impl Bridge {
             tables: self.owner.tables.clone(),
             limits: self.plan.limits,
             depth: self.plan.depth,
+            merge: self.plan.merge,
             prepared: self.plan.memory / 4,
         };
         Worker::new(session, ddl, settings, owned, Arc::clone(&self.observer))

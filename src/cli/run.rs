@@ -135,6 +135,7 @@ pub(super) fn plan(config: &Config) -> Result<Plan> {
             time: config.apply.batch_time,
         },
         depth: usize::from(config.apply.depth),
+        merge: config.apply.merge,
         memory: config.apply.memory,
         large_transaction: config.apply.large_transaction,
     })

@@ -67,6 +67,8 @@ pub(super) fn sections() -> Vec<&'static str> {
     sections
 }
 
+/// The words of a choice that a file may also give as a boolean.
+pub(super) const BOOLEAN: &[&str] = &["true", "false"];
 const SSL_MODES: &[&str] = &["disabled", "preferred", "required", "verify-ca", "verify-identity"];
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -132,6 +134,7 @@ keys! {
     "apply.batch_bytes", Kind::Size(4 * KIB, 256 * MIB), Some("4 MiB"), "Bytes that one target commit may carry";
     "apply.batch_time", Kind::Duration(Duration::from_millis(1), Duration::from_secs(60)), Some("1s"), "How long one target commit may take; batches are sized by it";
     "apply.depth", Kind::Integer(1, 64), Some("4"), "Batches in flight on a connection";
+    "apply.merge", Kind::Choice(BOOLEAN), Some("false"), "Whether a batch carries the net effect of its transactions instead of each change";
     "apply.memory", Kind::Size(8 * MIB, 64 * GIB), Some("16 MiB"), "Bytes of events held between source and target";
     "apply.large_transaction", Kind::Size(64 * KIB, GIB), Some("4 MiB"), "A larger transaction is streamed to the target, not held";
 

@@ -98,6 +98,8 @@ pub struct Apply {
     pub batch_bytes: usize,
     /// How long a target commit may take.
     pub batch_time: Duration,
+    /// Whether a batch carries the net effect of its transactions.
+    pub merge: bool,
     /// Bytes held between source and target, at most.
     pub memory: usize,
     /// A larger transaction is streamed.

@@ -204,6 +204,8 @@ fn typed(document: &Arc<Document>, key: &Key, value: &Spanned<DeValue<'_>>) -> R
                 .map_err(|_| Problem::new(here(value.span()), "this number is too large"))
         }
         (Kind::Integer(..), _) => Err(wrong("an integer", value)),
+        (Kind::Choice(keys::BOOLEAN), DeValue::Boolean(on)) => Ok(Value::Text(on.to_string())),
+        (Kind::Choice(keys::BOOLEAN), _) => Err(wrong("true or false", value)),
         (Kind::List, DeValue::Array(array)) => {
             let text = |item: &Spanned<DeValue<'_>>| match item.get_ref().as_str() {
                 Some(text) => Ok((text.to_owned(), here(item.span()))),

@@ -241,12 +241,14 @@ impl Reader<'_> {
         let batch_time = self.duration("apply.batch_time");
         let (batch_bytes, memory) = (self.size("apply.batch_bytes"), self.size("apply.memory"));
         let large_transaction = self.size("apply.large_transaction");
+        let merge = self.choice("apply.merge");
         let apply = Apply {
             workers: workers?,
             depth: depth?,
             batch_transactions: batch_transactions?,
             batch_time: batch_time?,
             batch_bytes: batch_bytes?,
+            merge: merge?,
             memory: memory?,
             large_transaction: large_transaction?,
         };

@@ -19,6 +19,7 @@ mod fidelity;
 mod kill;
 mod lag;
 mod mirrors;
+mod net;
 mod network;
 mod readme;
 mod servers;

@@ -1,0 +1,25 @@
+//! A batch's changes in a packet: as they came, or their net effect.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::transaction::{Change, Routed};
+
+use super::worker::changes;
+use super::{Batch, Packet, Worker};
+
+impl Worker {
+    /// Adds the changes of a batch to its packet. The tables are known to fit.
+    pub(super) async fn encode(&mut self, batch: &Batch, packet: &mut Packet) -> Result<()> {
+        let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
+        let encoder = &mut self.pipeline.session.encoder;
+        if !self.settings.merge {
+            encoder.changes(all, packet);
+            return Ok(());
+        }
+        let tables = all.clone().filter_map(Change::table);
+        self.schema.require_keys(self.ddl.connection(), tables).await?;
+        encoder.net_changes(all, |table: &Arc<Routed>| self.schema.keys(table), packet)?;
+        Ok(())
+    }
+}
