@@ -36,7 +36,12 @@ impl Job {
 }
 
 fn done(transaction: &Transaction) -> Done {
-    Done { seq: transaction.seq, end: transaction.end.clone(), gtid: transaction.gtid.clone() }
+    Done {
+        seq: transaction.seq,
+        end: transaction.end.clone(),
+        gtid: transaction.gtid.clone(),
+        committed_us: transaction.committed_us,
+    }
 }
 
 /// XA transactions that are prepared and wait for their fate. The frontier does not pass them: after a crash they come
@@ -63,19 +68,13 @@ impl Admission {
     ///
     /// # Errors
     /// `BB3204` for an `XA COMMIT` whose `XA PREPARE` lies before the start position; `BB3205` if too much is held.
-    pub fn admit(
-        &mut self,
-        mut transaction: Transaction,
-        frontiers: [&mut Frontier; 2],
-    ) -> Result<Option<Job>> {
-        if frontiers[0].applied_earlier(transaction.seq) {
+    pub fn admit(&mut self, mut transaction: Transaction, applied: &mut Frontier) -> Result<Option<Job>> {
+        if applied.applied_earlier(transaction.seq) {
             // Its XA PREPARE, if it resolves one, was completed with it.
             if let Body::Resolve(xid, _) = &transaction.body {
                 self.take(xid);
             }
-            for frontier in frontiers {
-                frontier.complete(done(&transaction))?;
-            }
+            applied.complete(done(&transaction))?;
             return Ok(None);
         }
         match transaction.body {
@@ -165,62 +164,54 @@ mod tests {
         Frontier::new(Mark { seq: Seq(0), at: Some(at(0)), gtids: None }, earlier.parse::<Ranges>().unwrap())
     }
 
-    fn admit(
-        admission: &mut Admission,
-        frontiers: &mut [Frontier; 2],
-        seq: u64,
-        body: Body,
-    ) -> Result<Option<Job>> {
-        let [durable, sent] = frontiers;
-        admission.admit(transaction(seq, body), [durable, sent])
+    fn admit(admission: &mut Admission, applied: &mut Frontier, seq: u64, body: Body) -> Result<Option<Job>> {
+        admission.admit(transaction(seq, body), applied)
     }
 
     #[test]
     fn a_prepared_transaction_holds_the_frontier_until_it_is_resolved() {
         let mut admission = Admission::new(100);
-        let mut frontiers = [frontier(""), frontier("")];
+        let mut applied = frontier("");
         let prepare = Body::Prepare(xid("a"), Vec::new());
-        assert!(admit(&mut admission, &mut frontiers, 1, prepare).unwrap().is_none());
-        let other = admit(&mut admission, &mut frontiers, 2, Body::Changes(Vec::new())).unwrap().unwrap();
-        other.done().for_each(|done| frontiers[0].complete(done).unwrap());
-        assert_eq!(frontiers[0].low().seq, Seq(0));
-        let commit =
-            admit(&mut admission, &mut frontiers, 3, Body::Resolve(xid("a"), true)).unwrap().unwrap();
+        assert!(admit(&mut admission, &mut applied, 1, prepare).unwrap().is_none());
+        let other = admit(&mut admission, &mut applied, 2, Body::Changes(Vec::new())).unwrap().unwrap();
+        other.done().for_each(|done| applied.complete(done).unwrap());
+        assert_eq!(applied.low().seq, Seq(0));
+        let commit = admit(&mut admission, &mut applied, 3, Body::Resolve(xid("a"), true)).unwrap().unwrap();
         assert_eq!(commit.done().map(|done| done.seq.0).collect::<Vec<_>>(), [1, 3]);
-        commit.done().for_each(|done| frontiers[0].complete(done).unwrap());
-        assert_eq!(frontiers[0].low().seq, Seq(3));
+        commit.done().for_each(|done| applied.complete(done).unwrap());
+        assert_eq!(applied.low().seq, Seq(3));
         assert_eq!(admission.prepared(), 0);
     }
 
     #[test]
     fn what_an_earlier_process_applied_is_not_a_job_again() {
         let mut admission = Admission::new(100);
-        let mut frontiers = [frontier("2-3"), frontier("2-3")];
+        let mut applied = frontier("2-3");
         let prepare = Body::Prepare(xid("a"), Vec::new());
-        assert!(admit(&mut admission, &mut frontiers, 1, prepare).unwrap().is_none());
+        assert!(admit(&mut admission, &mut applied, 1, prepare).unwrap().is_none());
         for seq in [2, 3] {
-            assert!(admit(&mut admission, &mut frontiers, seq, Body::Changes(Vec::new())).unwrap().is_none());
+            assert!(admit(&mut admission, &mut applied, seq, Body::Changes(Vec::new())).unwrap().is_none());
         }
-        assert_eq!(frontiers[0].done().to_string(), "2-3");
-        assert!(admit(&mut admission, &mut frontiers, 4, Body::Resolve(xid("a"), false)).unwrap().is_some());
+        assert_eq!(applied.done().to_string(), "2-3");
+        assert!(admit(&mut admission, &mut applied, 4, Body::Resolve(xid("a"), false)).unwrap().is_some());
     }
 
     #[test]
     fn an_xa_commit_whose_prepare_lies_before_the_start_is_refused_and_its_rollback_passed() {
         let mut admission = Admission::new(100);
-        let mut frontiers = [frontier(""), frontier("")];
-        let error = admit(&mut admission, &mut frontiers, 1, Body::Resolve(xid("a"), true)).unwrap_err();
+        let mut applied = frontier("");
+        let error = admit(&mut admission, &mut applied, 1, Body::Resolve(xid("a"), true)).unwrap_err();
         assert_eq!(error.code(), Code::UnsafeStatement);
-        assert!(admit(&mut admission, &mut frontiers, 1, Body::Resolve(xid("a"), false)).unwrap().is_some());
+        assert!(admit(&mut admission, &mut applied, 1, Body::Resolve(xid("a"), false)).unwrap().is_some());
     }
 
     #[test]
     fn prepared_transactions_hold_a_bounded_number_of_bytes() {
         let mut admission = Admission::new(15);
-        let mut frontiers = [frontier(""), frontier("")];
-        admit(&mut admission, &mut frontiers, 1, Body::Prepare(xid("a"), Vec::new())).unwrap();
-        let error =
-            admit(&mut admission, &mut frontiers, 2, Body::Prepare(xid("b"), Vec::new())).unwrap_err();
+        let mut applied = frontier("");
+        admit(&mut admission, &mut applied, 1, Body::Prepare(xid("a"), Vec::new())).unwrap();
+        let error = admit(&mut admission, &mut applied, 2, Body::Prepare(xid("b"), Vec::new())).unwrap_err();
         assert_eq!(error.code(), Code::TooLarge);
     }
 }

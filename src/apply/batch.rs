@@ -13,6 +13,8 @@ pub struct Batch {
     pub jobs: Vec<Job>,
     /// Bytes of events.
     pub bytes: usize,
+    /// Its commit also takes the intent of the DDL statement away that its transaction is.
+    pub ends_ddl: bool,
 }
 
 impl Batch {
@@ -20,6 +22,14 @@ impl Batch {
     pub fn push(&mut self, job: Job) {
         self.bytes += job.transaction.bytes;
         self.jobs.push(job);
+    }
+
+    /// Takes the transactions from `at` on off.
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let mut rest = Self::default();
+        self.jobs.split_off(at).into_iter().for_each(|job| rest.push(job));
+        self.bytes -= rest.bytes;
+        rest
     }
 
     /// Whether there is nothing in it.
@@ -31,6 +41,16 @@ impl Batch {
     pub fn last(&self) -> Option<Seq> {
         self.jobs.last().map(|job| job.transaction.seq)
     }
+}
+
+/// Whose GTIDs the target's transactions have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gtids {
+    /// The target gives its own, one to each batch.
+    #[default]
+    Automatic,
+    /// Each source transaction keeps its own: one commit for each.
+    Preserve,
 }
 
 /// How large a batch may be.

@@ -65,11 +65,6 @@ impl DdlSession {
         &mut self.session.connection
     }
 
-    /// The statement that takes the intent away, for the transaction that records the statement's end.
-    pub fn forget(&self) -> String {
-        format!("DELETE FROM {} WHERE {}", self.tables.table("ddl"), self.tables.mine())
-    }
-
     /// Runs a statement that commits by itself, once. The caller has drained the pipeline and records the end.
     ///
     /// # Errors
@@ -98,7 +93,7 @@ impl DdlSession {
         // Refused means not run. The operator will mend the schema: what it looks like then must not be taken for what
         // the statement did.
         if result.as_ref().is_err_and(|error| error.server().is_some()) {
-            let forget = self.forget();
+            let forget = self.tables.forget_ddl();
             self.session.connection.execute(&forget).await?;
             self.session.connection.execute("COMMIT").await?;
         }

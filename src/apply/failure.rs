@@ -11,7 +11,7 @@ use crate::transaction::Change;
 use crate::wire::classify;
 
 use super::pipeline::{Load, Outcome};
-use super::worker::changes;
+use super::send::changes;
 use super::{Batch, Job, Worker};
 
 impl Worker {
@@ -19,7 +19,6 @@ impl Worker {
     pub(super) async fn failed(&mut self, load: Load, server: ServerError) -> Result<()> {
         let mut batches = self.pipeline.drain_failed().await?;
         self.pipeline.session.roll_back().await?;
-        self.sent = self.durable.clone();
         self.last_sent = self.last_durable;
         let code = classify(&server);
         if server.number == GUARD_FAILED {
@@ -50,26 +49,21 @@ impl Worker {
         } else {
             Box::pin(self.pin(failed)).await?;
         }
-        self.take_back(batches);
-        Ok(())
-    }
-
-    /// Puts batches that did not commit in front of what is pending.
-    fn take_back(&mut self, batches: Vec<Batch>) {
-        let pending = std::mem::take(&mut self.pending);
-        for job in batches.into_iter().chain([pending]).flat_map(|batch| batch.jobs) {
-            self.pending.push(job);
+        for batch in batches.into_iter().rev() {
+            self.queue.push_front(batch);
         }
+        Ok(())
     }
 
     /// Finds the transaction that fails in a batch: each goes alone, so all before it are applied and none after it.
     async fn pin(&mut self, batch: Batch) -> Result<()> {
+        let ends_ddl = batch.ends_ddl;
         for job in batch.jobs {
             let tables: Vec<String> = touched(&job);
             let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
-            let mut single = Batch::default();
+            let mut single = Batch { ends_ddl, ..Batch::default() };
             single.push(job);
-            self.send_batch(single, &[]).await?;
+            self.send_batch(single).await?;
             while self.pipeline.in_flight() > 0 {
                 match self.pipeline.answer().await? {
                     Outcome::Failed(_, server) => {
@@ -89,7 +83,7 @@ impl Worker {
     ///
     /// A guard may have failed: someone else has taken over, or someone edited the progress row. If the row is as we
     /// left it, what failed was a subquery of a statement event.
-    pub async fn check_fence(&mut self) -> Result<()> {
+    async fn check_fence(&mut self) -> Result<()> {
         let connection = &mut self.pipeline.session.connection;
         let rows = Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
         connection.execute("ROLLBACK").await?;

@@ -7,8 +7,10 @@
 mod admit;
 mod batch;
 mod context;
+mod coordinator;
 mod ddl;
 mod definer;
+mod desk;
 mod encode;
 mod failure;
 mod fingerprint;
@@ -19,15 +21,19 @@ mod pipeline;
 mod schema;
 mod send;
 mod session;
+mod split;
 mod stream;
 mod worker;
 
 pub use admit::{Admission, Delivery, Job};
-pub use batch::{Batch, BatchLimits, Pace};
+pub use batch::{Batch, BatchLimits, Gtids, Pace};
 pub use context::SessionContext;
+pub use coordinator::{Coordinator, Ended};
 pub use ddl::DdlSession;
 pub use encode::{Encoder, Packet};
 pub use owner::{Owner, Ownership};
 pub use schema::{Schema, TargetColumn, TargetTable};
 pub use session::Session;
-pub use worker::{Ended, Settings, Worker};
+pub use worker::Settings;
+
+use worker::Worker;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::transaction::{Change, Routed};
 
-use super::worker::changes;
+use super::send::changes;
 use super::{Batch, Packet, Worker};
 
 impl Worker {
@@ -17,9 +17,9 @@ impl Worker {
             encoder.changes(all, packet);
             return Ok(());
         }
-        let tables = all.clone().filter_map(Change::table);
-        self.schema.require_keys(self.ddl.connection(), tables).await?;
-        encoder.net_changes(all, |table: &Arc<Routed>| self.schema.keys(table), packet)?;
+        let keys = self.desk.lock().await.keys(all.clone().filter_map(Change::table)).await?;
+        let known = |table: &Arc<Routed>| keys.get(&Arc::as_ptr(table).addr()).cloned();
+        encoder.net_changes(all, known, packet)?;
         Ok(())
     }
 }

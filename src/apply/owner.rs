@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -70,6 +71,48 @@ impl Owner {
         before: Option<&Ownership>,
     ) -> Result<Session> {
         self.locked_session(endpoint, &format!("{}:{worker}", self.lock), 1, before).await
+    }
+
+    /// The sessions of all workers, opened at once: each takes many round trips.
+    ///
+    /// # Errors
+    /// As [`ddl_session`](Self::ddl_session).
+    pub async fn worker_sessions(
+        &self,
+        endpoint: &Endpoint,
+        workers: u32,
+        before: Option<&Ownership>,
+    ) -> Result<Vec<Session>> {
+        let mut opening: FuturesOrdered<_> =
+            (0..workers).map(|worker| self.worker_session(endpoint, worker, before)).collect();
+        let mut sessions = Vec::new();
+        while let Some(session) = opening.next().await {
+            sessions.push(session?);
+        }
+        Ok(sessions)
+    }
+
+    /// Ends the connections of workers that an earlier process had more of than this one will: each may hold the lock
+    /// of its progress row for as long as the server does not notice that its other end is gone.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn end_workers_from(&self, session: &mut Session, workers: u32) -> Result<()> {
+        let rows = match session.connection.query(&self.tables.read(false)).await {
+            // Taking over will say what is wrong.
+            Err(error) if error.code() == Code::SchemaMismatch => return Ok(()),
+            rows => Row::parse_all(&rows?)?,
+        };
+        session.connection.execute("COMMIT").await?;
+        for worker in rows.iter().map(|row| row.worker).filter(|worker| *worker >= workers) {
+            let lock = quote_text(&format!("{}:{worker}", self.lock));
+            let held = session.connection.query(&format!("SELECT IS_USED_LOCK({lock})")).await?;
+            if let Some(holder) = text(&held, 0) {
+                // Already gone is as good (1094); not ours to kill shows when its row stays locked.
+                let _ = session.connection.execute(&format!("KILL {holder}")).await;
+            }
+        }
+        Ok(())
     }
 
     /// A session that holds a lock. Whoever held it loses its connection first. From then on no statement of an older

@@ -60,6 +60,14 @@ impl Pipeline {
         self.in_flight.len()
     }
 
+    /// The batches in flight, in the order in which they were sent.
+    pub(super) fn batches(&self) -> impl Iterator<Item = &Batch> {
+        self.in_flight.iter().filter_map(|sent| match &sent.load {
+            Load::Batch(batch) => Some(batch),
+            _ => None,
+        })
+    }
+
     /// An empty packet, in a buffer used before.
     pub(super) fn packet(&mut self) -> Packet {
         Packet { sql: std::mem::take(&mut self.spare), replies: 0 }

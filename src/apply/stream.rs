@@ -11,13 +11,12 @@ use crate::error::{Error, Result, ServerError};
 use crate::failpoint;
 use crate::position::Coordinates;
 use crate::progress::{Seq, part_guard, part_mark};
-use crate::transaction::{Change, Piece};
+use crate::transaction::Piece;
 use crate::wire::classify;
 
 use super::failure::refused;
 use super::pipeline::Load;
-use super::send::changes_mut;
-use super::worker::changes;
+use super::send::changes;
 use super::{Batch, Job, Packet, Worker};
 
 /// The large transaction whose pieces are being sent.
@@ -28,8 +27,6 @@ pub(super) struct Streaming {
     /// Different at each attempt, so that a mark of an earlier one is not taken for this one's.
     attempt: u32,
     parts: u32,
-    /// Applied by an earlier process: nothing is sent.
-    skip: bool,
 }
 
 impl Streaming {
@@ -46,28 +43,15 @@ impl Worker {
         share: Option<OwnedSemaphorePermit>,
     ) -> Result<()> {
         if piece.index == 0 {
-            let skip = self.sent.applied_earlier(piece.seq);
             let start = piece.start.clone();
-            self.streaming =
-                Some(Streaming { seq: piece.seq, start, attempt: fastrand::u32(..), parts: 0, skip });
-            if let (Some(create), false) = (&piece.create, skip) {
-                self.run_statement_once(piece.seq, &piece.start, create).await?;
-            }
+            self.streaming = Some(Streaming { seq: piece.seq, start, attempt: fastrand::u32(..), parts: 0 });
         }
-        match &self.streaming {
-            Some(streaming) if streaming.seq == piece.seq => {
-                if streaming.skip {
-                    return Ok(());
-                }
-            }
-            _ => bail!(Invariant, "a piece of transaction {} without the piece before it", piece.seq),
+        if self.streaming.as_ref().is_none_or(|streaming| streaming.seq != piece.seq) {
+            bail!(Invariant, "a piece of transaction {} without the piece before it", piece.seq);
         }
         let place = format!("transaction {} at {}", piece.seq, piece.start);
-        let statements = piece.changes.iter_mut();
-        self.schema.settle_databases(self.ddl.connection(), statements).await?;
-        let tables = piece.changes.iter().filter_map(Change::table);
         let here = |error: Error| error.context(place.clone());
-        self.schema.require(self.ddl.connection(), tables).await.map_err(here)?;
+        self.desk.lock().await.fit_changes(&mut piece.changes).await.map_err(here)?;
         self.show_format(&piece.format).await?;
         let mut packet = self.pipeline.packet();
         self.begin_part(&mut packet);
@@ -87,17 +71,17 @@ impl Worker {
     pub(super) async fn stream_end(&mut self, mut job: Job) -> Result<()> {
         let mut packet = self.pipeline.packet();
         self.begin_part(&mut packet);
-        let statements = changes_mut(&mut job.transaction.body);
-        self.schema.settle_databases(self.ddl.connection(), statements).await?;
-        let tables = changes(&job.transaction.body).filter_map(Change::table);
         let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
         let here = |error: Error| error.context(place.clone());
-        self.schema.require(self.ddl.connection(), tables).await.map_err(here)?;
+        let (_, misfit) = self.desk.lock().await.fit(std::slice::from_mut(&mut job)).await?;
+        if let Some(error) = misfit {
+            return Err(error);
+        }
         self.pipeline.session.encoder.changes(changes(&job.transaction.body), &mut packet);
-        let forget = self.ddl.forget();
-        let mut batch = Batch::default();
+        // It may be a `CREATE TABLE ... SELECT`.
+        let mut batch = Batch { ends_ddl: true, ..Batch::default() };
         batch.push(job);
-        self.end_packet(&batch, &[forget], &mut packet)?;
+        self.end_packet(&batch, &mut packet)?;
         self.make_room().await?;
         self.pipeline.send(packet, Load::Batch(batch)).await.map_err(here)?;
         self.flush().await?;
@@ -107,8 +91,7 @@ impl Worker {
 
     /// Rolls back a transaction whose end will not come.
     pub(super) async fn abandon_stream(&mut self) -> Result<()> {
-        let Some(streaming) = self.streaming.take() else { return Ok(()) };
-        if streaming.skip {
+        if self.streaming.take().is_none() {
             return Ok(());
         }
         self.flush().await?;

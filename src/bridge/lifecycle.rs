@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::apply::{BatchLimits, DdlSession, Delivery, Ended, Owner, Ownership, Settings, Worker};
+use crate::apply::{
+    BatchLimits, Coordinator, DdlSession, Delivery, Ended, Gtids, Owner, Ownership, Settings,
+};
 use crate::bail;
 use crate::error::{Code, Error, Result};
 use crate::observe::{End, Lifecycle, Observer};
@@ -60,6 +62,10 @@ pub struct Plan {
     pub memory: usize,
     /// Whether a batch carries the net effect of its transactions.
     pub merge: bool,
+    /// Connections that apply; one keeps the source's order.
+    pub workers: u32,
+    /// Whose GTIDs the target's transactions have.
+    pub gtids: Gtids,
     /// Bytes from which a transaction goes ahead in pieces.
     pub large_transaction: usize,
 }
@@ -133,24 +139,24 @@ impl Bridge {
     /// One life of the stages: from the progress row until the end or an error.
     async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Cycle> {
         let stop = self.stop.clone();
-        let mut worker = tokio::select! {
-            worker = self.sink(ownership) => worker?,
+        let mut coordinator = tokio::select! {
+            coordinator = self.sink(ownership) => coordinator?,
             // Nothing is in flight yet, and taking over is safe to break off anywhere.
             () = stop.cancelled() => bail!(ConnectionLost, "stopped while connecting to the target"),
         };
         let Some(owned) = ownership.as_ref() else { bail!(Invariant, "no owner after taking over") };
-        let low = worker.durable().clone();
+        let low = coordinator.durable();
         if let Some(at) = &low.at {
             self.observer.loaded(at);
         }
         info!(seq = low.seq.0, position = %describe(&low), "going on from");
         let (sender, mut deliveries) = mpsc::channel(CHANNEL);
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
-        tasks.spawn(self.reader(owned, &low, worker.max_packet(), sender)?.run());
+        tasks.spawn(self.reader(owned, &low, coordinator.max_packet(), sender)?.run());
         let (endpoint, observer) = (self.plan.source.clone(), Arc::clone(&self.observer));
         let poller = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(poller::run(endpoint, observer)));
         self.observer.lifecycle(Lifecycle::CatchingUp, "reading from the source");
-        let ended = worker.run(&mut deliveries, &self.stop).await;
+        let ended = coordinator.run(&mut deliveries, &self.stop).await;
         drop(poller);
         // The reader's own error is the reason if it ended first.
         drop(deliveries);
@@ -160,7 +166,7 @@ impl Bridge {
                 Some(Ok(Err(error))) => {
                     // A second bridge of our name introduces itself to the source as we do.
                     if error.code() == Code::DuplicateServerId {
-                        worker.check_fence().await?;
+                        coordinator.check_owner().await?;
                     }
                     return Ok(Cycle::Unread(error));
                 }
@@ -169,19 +175,21 @@ impl Bridge {
             },
         }
         tasks.shutdown().await;
-        Ok(Cycle::Drained(worker.durable().clone()))
+        Ok(Cycle::Drained(coordinator.durable()))
     }
 
-    /// Sessions with the target, ownership, and the worker.
-    async fn sink(&mut self, ownership: &mut Option<Ownership>) -> Result<Worker> {
+    /// Sessions with the target, ownership, and the workers.
+    async fn sink(&mut self, ownership: &mut Option<Ownership>) -> Result<Coordinator> {
         let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
         let here = |error: Error| error.context(target.clone());
         let before = ownership.as_ref();
         let mut locked = self.owner.ddl_session(&self.plan.target, before).await.map_err(here)?;
-        let session = self.owner.worker_session(&self.plan.target, 0, before).await.map_err(here)?;
+        let workers = self.plan.workers;
+        self.owner.end_workers_from(&mut locked, workers).await.map_err(here)?;
+        let sessions = self.owner.worker_sessions(&self.plan.target, workers, before).await.map_err(here)?;
         self.inspect(&mut locked.connection).await.map_err(here)?;
         let owned = match ownership.take() {
-            None => self.owner.take(&mut locked, 1).await,
+            None => self.owner.take(&mut locked, workers).await,
             Some(before) => {
                 let kept = self.owner.keep(&mut locked, &before).await;
                 // A lost connection in the middle leaves us to try again with what we know.
@@ -197,9 +205,10 @@ impl Bridge {
             limits: self.plan.limits,
             depth: self.plan.depth,
             merge: self.plan.merge,
+            gtids: self.plan.gtids,
             prepared: self.plan.memory / 4,
         };
-        Worker::new(session, ddl, settings, owned, Arc::clone(&self.observer))
+        Coordinator::new(sessions, ddl, settings, owned, Arc::clone(&self.observer))
     }
 
     /// What of the target decides how to work, or forbids it.

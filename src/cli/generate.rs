@@ -40,7 +40,7 @@ fn line(key: &Key) -> String {
     let name = key.name();
     let value = match (key.default, key.kind) {
         (None, _) => String::new(),
-        (Some(default), Kind::Integer(..)) => format!(" {default}"),
+        (Some(default), Kind::Integer(..) | Kind::IntegerOrAuto(..)) => format!(" {default}"),
         (Some(default), _) => format!(" {default:?}"),
     };
     format!("# {}\n# {name} ={value}", key.help)
@@ -59,8 +59,8 @@ fn value(kind: Kind) -> String {
     let duration = |time: Duration| humantime::format_duration(time).to_string();
     match kind {
         Kind::Text => "text".to_owned(),
-        Kind::Integer(from, to) if from == to => format!("{from}"),
         Kind::Integer(from, to) => format!("{from} to {to}"),
+        Kind::IntegerOrAuto(from, to) => format!("{from} to {to}, or auto"),
         Kind::Duration(from, to) => format!("{} to {}", duration(from), duration(to)),
         Kind::Size(from, to) => format!("{} to {}", size(from), size(to)),
         Kind::Choice(words) => words.join(", "),

@@ -9,9 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::apply::BatchLimits;
+use crate::apply::{BatchLimits, Gtids};
 use crate::bridge::{Bridge, Plan};
-use crate::config::{Config, Names, Rename};
+use crate::config::{Config, Gtid, Names, Rename};
 use crate::error::{Code, Error, Result};
 use crate::observe::{self, Lifecycle, Observer};
 use crate::progress::Mark;
@@ -111,6 +111,9 @@ fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
     signal(kind).map_err(|error| Error::new(Code::LocalIo, format!("cannot listen for signals: {error}")))
 }
 
+/// Connections for `auto`: two keep the cores of a small target busy, more help where commits wait for the disk.
+const AUTO_WORKERS: u32 = 4;
+
 /// What the stages need to know of the configuration.
 pub(super) fn plan(config: &Config) -> Result<Plan> {
     let (fold_names, rules) = rules(config)?;
@@ -136,6 +139,11 @@ pub(super) fn plan(config: &Config) -> Result<Plan> {
         },
         depth: usize::from(config.apply.depth),
         merge: config.apply.merge,
+        workers: config.apply.workers.map_or(AUTO_WORKERS, u32::from),
+        gtids: match config.apply.gtid {
+            Gtid::Automatic => Gtids::Automatic,
+            Gtid::Preserve => Gtids::Preserve,
+        },
         memory: config.apply.memory,
         large_transaction: config.apply.large_transaction,
     })

@@ -10,6 +10,8 @@ pub enum Kind {
     Text,
     /// A whole number within bounds.
     Integer(i64, i64),
+    /// The same, or `auto`.
+    IntegerOrAuto(i64, i64),
     /// A duration such as `"5s"` or `"1m 30s"`, within bounds.
     Duration(Duration, Duration),
     /// A size such as `"4 MiB"`, or a number of bytes, within bounds.
@@ -69,6 +71,7 @@ pub(super) fn sections() -> Vec<&'static str> {
 
 /// The words of a choice that a file may also give as a boolean.
 pub(super) const BOOLEAN: &[&str] = &["true", "false"];
+const GTIDS: &[&str] = &["automatic", "preserve"];
 const SSL_MODES: &[&str] = &["disabled", "preferred", "required", "verify-ca", "verify-identity"];
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -129,12 +132,13 @@ keys! {
     "filter.rename", Kind::Pairs, None, "\"db\" = \"other\" or \"db.table\" = \"other.table\"; filters see the source's names";
     "filter.names", Kind::Choice(&["auto", "keep", "lower"]), Some("auto"), "Case of names on the target: as its lower_case_table_names wants (auto), as they are, or lower";
 
-    "apply.workers", Kind::Integer(1, 1), Some("1"), "Connections that apply; 1 is strict source order";
+    "apply.workers", Kind::IntegerOrAuto(1, 64), Some("1"), "Connections that apply: 1 keeps the source's commit order, more keep it only where transactions touch the same rows";
     "apply.batch_transactions", Kind::Integer(1, 1_000_000), Some("1000"), "Source transactions that one target commit may carry";
     "apply.batch_bytes", Kind::Size(4 * KIB, 256 * MIB), Some("4 MiB"), "Bytes that one target commit may carry";
     "apply.batch_time", Kind::Duration(Duration::from_millis(1), Duration::from_secs(60)), Some("1s"), "How long one target commit may take; batches are sized by it";
     "apply.depth", Kind::Integer(1, 64), Some("4"), "Batches in flight on a connection";
-    "apply.merge", Kind::Choice(BOOLEAN), Some("false"), "Whether a batch carries the net effect of its transactions instead of each change";
+    "apply.merge", Kind::Choice(BOOLEAN), Some("true"), "Whether a batch carries the net effect of its transactions instead of each change";
+    "apply.gtid", Kind::Choice(GTIDS), Some("automatic"), "GTIDs of the target's transactions: its own, one to a batch, or each the source's (one commit to a transaction)";
     "apply.memory", Kind::Size(8 * MIB, 64 * GIB), Some("16 MiB"), "Bytes of events held between source and target";
     "apply.large_transaction", Kind::Size(64 * KIB, GIB), Some("4 MiB"), "A larger transaction is streamed to the target, not held";
 

@@ -88,8 +88,8 @@ pub struct Target {
 /// How changes are applied. Sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Apply {
-    /// Connections that apply.
-    pub workers: u16,
+    /// Connections that apply; `None`: as many as help.
+    pub workers: Option<u16>,
     /// Batches in flight on a connection.
     pub depth: u16,
     /// Source transactions per target commit, at most.
@@ -100,10 +100,34 @@ pub struct Apply {
     pub batch_time: Duration,
     /// Whether a batch carries the net effect of its transactions.
     pub merge: bool,
+    /// Whose GTIDs the target's transactions have.
+    pub gtid: Gtid,
     /// Bytes held between source and target, at most.
     pub memory: usize,
     /// A larger transaction is streamed.
     pub large_transaction: usize,
+}
+
+/// Whose GTIDs the target's transactions have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gtid {
+    /// The target gives its own, one to each batch.
+    #[default]
+    Automatic,
+    /// Each has the source's.
+    Preserve,
+}
+
+impl std::str::FromStr for Gtid {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "automatic" => Ok(Self::Automatic),
+            "preserve" => Ok(Self::Preserve),
+            _ => Err(()),
+        }
+    }
 }
 
 /// The admin server.

@@ -197,13 +197,17 @@ fn typed(document: &Arc<Document>, key: &Key, value: &Spanned<DeValue<'_>>) -> R
         )
     };
     match (key.kind, value.get_ref()) {
-        (Kind::Integer(..) | Kind::Size(..), DeValue::Integer(integer)) => {
+        (Kind::IntegerOrAuto(..), DeValue::String(text)) if text == "auto" => {
+            Ok(Value::Text(text.to_string()))
+        }
+        (Kind::Integer(..) | Kind::IntegerOrAuto(..) | Kind::Size(..), DeValue::Integer(integer)) => {
             let parsed = i64::from_str_radix(integer.as_str(), integer.radix());
             parsed
                 .map(Value::Integer)
                 .map_err(|_| Problem::new(here(value.span()), "this number is too large"))
         }
         (Kind::Integer(..), _) => Err(wrong("an integer", value)),
+        (Kind::IntegerOrAuto(..), _) => Err(wrong("an integer or \"auto\"", value)),
         (Kind::Choice(keys::BOOLEAN), DeValue::Boolean(on)) => Ok(Value::Text(on.to_string())),
         (Kind::Choice(keys::BOOLEAN), _) => Err(wrong("true or false", value)),
         (Kind::List, DeValue::Array(array)) => {

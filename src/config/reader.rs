@@ -99,14 +99,27 @@ impl Reader<'_> {
         let fitting =
             parsed.filter(|number| (from..=to).contains(number)).and_then(|number| T::try_from(number).ok());
         if fitting.is_none() {
-            let only = if from == to {
-                format!("must be {from} in this version")
-            } else {
-                format!("must be {from} to {to}")
-            };
-            self.problem(key, only);
+            self.problem(key, format!("must be {from} to {to}"));
         }
         fitting
+    }
+
+    /// A number; `None` for `auto`.
+    #[allow(clippy::option_option, reason = "the outer one says whether there was a problem")]
+    pub(super) fn integer_or_auto<T: TryFrom<i64>>(&mut self, key: &'static str) -> Option<Option<T>> {
+        let Some(Kind::IntegerOrAuto(from, to)) = keys::find(key).map(|key| key.kind) else { return None };
+        let number = match self.raw.given.get(key).map(|given| &given.value) {
+            Some(Value::Integer(number)) => Some(*number),
+            Some(Value::Untyped(text) | Value::Text(text)) if text.trim() == "auto" => return Some(None),
+            Some(Value::Untyped(text)) => text.trim().parse().ok(),
+            _ => return None,
+        };
+        let fitting = number.filter(|number| (from..=to).contains(number)).map(T::try_from);
+        let Some(Ok(fitting)) = fitting else {
+            self.problem(key, format!("must be {from} to {to}, or auto"));
+            return None;
+        };
+        Some(Some(fitting))
     }
 
     pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {

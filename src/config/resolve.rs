@@ -236,12 +236,13 @@ impl Reader<'_> {
     }
 
     fn apply(&mut self) -> Option<Apply> {
-        let (workers, depth) = (self.integer("apply.workers"), self.integer("apply.depth"));
+        let (workers, depth) = (self.integer_or_auto("apply.workers"), self.integer("apply.depth"));
         let batch_transactions = self.integer("apply.batch_transactions");
         let batch_time = self.duration("apply.batch_time");
         let (batch_bytes, memory) = (self.size("apply.batch_bytes"), self.size("apply.memory"));
         let large_transaction = self.size("apply.large_transaction");
         let merge = self.choice("apply.merge");
+        let gtid = self.choice("apply.gtid");
         let apply = Apply {
             workers: workers?,
             depth: depth?,
@@ -249,6 +250,7 @@ impl Reader<'_> {
             batch_time: batch_time?,
             batch_bytes: batch_bytes?,
             merge: merge?,
+            gtid: gtid?,
             memory: memory?,
             large_transaction: large_transaction?,
         };

@@ -241,7 +241,8 @@ fn values_that_do_not_go_together_are_errors() {
     assert!(
         told("[apply]\nbatch_bytes = \"64 MiB\"\n").contains("must not be larger than apply.memory, 16 MiB")
     );
-    assert!(told("[apply]\nworkers = 4\n").contains("`apply.workers`: must be 1 in this version"));
+    assert!(told("[apply]\nworkers = 65\n").contains("`apply.workers`: must be 1 to 64, or auto"));
+    assert!(told("[apply]\nworkers = \"many\"\n").contains("`apply.workers` must be an integer or \"auto\""));
     let told = load_text(GOOD, &[("BINBRIDGE_SOURCE__HEARTBEAT", "40s")], &[]).unwrap_err().to_string();
     assert!(told.contains("`source.read_timeout`: must be at least twice source.heartbeat"), "{told}");
 }

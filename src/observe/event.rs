@@ -59,10 +59,12 @@ impl Lifecycle {
 /// A commit on the target.
 #[derive(Debug, Clone)]
 pub struct Committed<'a> {
-    /// The source position up to which everything is now applied.
-    pub at: Coordinates,
+    /// The source position up to which everything is now applied; none if that is not known yet.
+    pub at: Option<Coordinates>,
     /// The seq of the newest transaction up to there.
     pub seq: u64,
+    /// How many transactions that position has moved over.
+    pub passed: u64,
     /// Source transactions of which something was applied.
     pub transactions: u64,
     /// Source transactions passed because nothing in them is for the target; not in `transactions`.
@@ -73,7 +75,7 @@ pub struct Committed<'a> {
     pub statements: u64,
     /// Bytes sent.
     pub bytes: u64,
-    /// When the source committed the newest of them, by its clock.
+    /// When the source committed the newest transaction up to `at`, by its clock.
     pub newest_committed_us: Option<u64>,
     /// When the source committed each of them, by its clock, as far as it says: the latencies are measured from here.
     pub committed_us: &'a [u64],

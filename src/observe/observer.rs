@@ -423,8 +423,9 @@ mod tests {
         observer.received(&at(900), Some(source_us), 2);
         assert_eq!(observer.progress().lag.transactions, 2);
         observer.committed(&Committed {
-            at: at(900),
+            at: Some(at(900)),
             seq: 2,
+            passed: 2,
             transactions: 1,
             filtered: 1,
             rows: 7,

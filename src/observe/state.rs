@@ -133,9 +133,10 @@ impl State {
     }
 
     pub(super) fn committed(&mut self, now_us: u64, batch: &Committed<'_>) {
-        let passed = batch.transactions.saturating_add(batch.filtered);
-        self.backlog.applied(&batch.at, passed);
-        self.applied = Some(batch.at.clone());
+        if let Some(at) = &batch.at {
+            self.backlog.applied(at, batch.passed);
+            self.applied = Some(at.clone());
+        }
         self.seq = batch.seq;
         self.newest_applied_us = batch.newest_committed_us.or(self.newest_applied_us);
         self.totals.applied = self.totals.applied.saturating_add(batch.transactions);
@@ -252,8 +253,9 @@ mod tests {
 
     fn batch(offset: u64, transactions: u64) -> Committed<'static> {
         Committed {
-            at: at(offset),
+            at: Some(at(offset)),
             seq: 0,
+            passed: transactions,
             transactions,
             filtered: 0,
             rows: 0,

@@ -48,6 +48,8 @@ pub struct Done {
     pub end: Coordinates,
     /// Its GTID, if it has one.
     pub gtid: Option<Gtid>,
+    /// When the source committed it, in microseconds since 1970.
+    pub committed_us: Option<u64>,
 }
 
 /// A run of transactions applied above the frontier.
@@ -56,6 +58,17 @@ struct Run {
     last: Seq,
     end: Coordinates,
     gtids: GtidSet,
+    committed_us: Option<u64>,
+}
+
+impl Run {
+    /// Takes the run that follows this one in.
+    fn join(&mut self, next: Self) {
+        self.last = next.last;
+        self.end = next.end;
+        self.gtids.union(&next.gtids);
+        self.committed_us = next.committed_us.or(self.committed_us);
+    }
 }
 
 /// Everything up to `low` is applied, and so are the runs above it.
@@ -71,18 +84,26 @@ pub struct Frontier {
     above: BTreeMap<Seq, Run>,
     /// What an earlier process applied above the frontier; its transactions come again in the stream and are skipped.
     earlier: Ranges,
+    /// When the source committed the newest transaction that `low` passed.
+    committed_us: Option<u64>,
 }
 
 impl Frontier {
     /// A frontier at `low`, with what is known to be applied above it.
     pub fn new(low: Mark, mut earlier: Ranges) -> Self {
         earlier.forget_through(low.seq.0);
-        Self { low, above: BTreeMap::new(), earlier }
+        Self { low, above: BTreeMap::new(), earlier, committed_us: None }
     }
 
     /// Up to where everything is applied.
     pub fn low(&self) -> &Mark {
         &self.low
+    }
+
+    /// When the source committed the newest transaction below the frontier that this process saw, in microseconds since
+    /// 1970.
+    pub fn committed_us(&self) -> Option<u64> {
+        self.committed_us
     }
 
     /// Whether an earlier process applied this transaction already, so that it must not be applied again.
@@ -113,13 +134,13 @@ impl Frontier {
             gtids.add(gtid);
         }
         if done.seq == self.low.seq.next() {
-            self.advance(done.seq, done.end, &gtids);
+            self.advance(Run { last: done.seq, end: done.end, gtids, committed_us: done.committed_us });
             while let Some((first, run)) = self.above.pop_first() {
                 if first != self.low.seq.next() {
                     self.above.insert(first, run);
                     break;
                 }
-                self.advance(run.last, run.end, &run.gtids);
+                self.advance(run);
             }
             self.earlier.forget_through(self.low.seq.0);
         } else {
@@ -142,28 +163,23 @@ impl Frontier {
         self.above.range(..=seq).next_back().is_some_and(|(_, run)| seq <= run.last)
     }
 
-    fn advance(&mut self, last: Seq, end: Coordinates, gtids: &GtidSet) {
-        self.low.seq = last;
-        self.low.at = Some(end);
+    fn advance(&mut self, run: Run) {
+        self.low.seq = run.last;
+        self.low.at = Some(run.end);
+        self.committed_us = run.committed_us.or(self.committed_us);
         if let Some(set) = &mut self.low.gtids {
-            set.union(gtids);
+            set.union(&run.gtids);
         }
     }
 
     fn add_above(&mut self, done: Done, gtids: GtidSet) {
         let next = self.above.remove(&done.seq.next());
-        let mut new = Run { last: done.seq, end: done.end, gtids };
+        let mut new = Run { last: done.seq, end: done.end, gtids, committed_us: done.committed_us };
         if let Some(next) = next {
-            new.last = next.last;
-            new.end = next.end;
-            new.gtids.union(&next.gtids);
+            new.join(next);
         }
         match self.above.range_mut(..done.seq).next_back() {
-            Some((_, run)) if run.last.next() == done.seq => {
-                run.last = new.last;
-                run.end = new.end;
-                run.gtids.union(&new.gtids);
-            }
+            Some((_, run)) if run.last.next() == done.seq => run.join(new),
             _ => {
                 self.above.insert(done.seq, new);
             }
@@ -185,7 +201,7 @@ mod tests {
     }
 
     fn done(seq: u64) -> Done {
-        Done { seq: Seq(seq), end: at(seq), gtid: None }
+        Done { seq: Seq(seq), end: at(seq), gtid: None, committed_us: None }
     }
 
     proptest! {

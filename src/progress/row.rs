@@ -150,6 +150,11 @@ impl Tables {
         format!("UPDATE {}.progress SET epoch = {epoch}, session = 0 WHERE {}", self.schema, self.mine())
     }
 
+    /// The statement that takes a DDL statement's intent away, for the transaction that records the statement's end.
+    pub fn forget_ddl(&self) -> String {
+        format!("DELETE FROM {}.ddl WHERE {}", self.schema, self.mine())
+    }
+
     /// Adds the row of a worker that has none, owned by `epoch`.
     pub fn add_worker(&self, worker: u32, epoch: u64, low: &Mark, now_us: u64) -> String {
         let Self { schema, bridge } = self;
@@ -195,14 +200,7 @@ impl Tables {
     }
 
     /// Records what a batch applied.
-    pub fn record(
-        &self,
-        worker: u32,
-        seq: Seq,
-        frontier: &Frontier,
-        commit_us: Option<u64>,
-        now_us: u64,
-    ) -> String {
+    pub fn record(&self, worker: u32, seq: Seq, frontier: &Frontier, now_us: u64) -> String {
         let low = frontier.low();
         let at = low.at.as_ref().map_or(String::new(), |at| {
             format!(", low_file = {}, low_pos = {}", quote_text(&at.file), at.offset)
@@ -211,7 +209,7 @@ impl Tables {
             .gtids
             .as_ref()
             .map_or(String::new(), |set| format!(", low_gtid_set = {}", quote_text(&set.to_string())));
-        let commit = commit_us.map_or(String::new(), |us| format!(", source_commit_us = {us}"));
+        let commit = frontier.committed_us().map_or(String::new(), |us| format!(", source_commit_us = {us}"));
         format!(
             "UPDATE {}.progress SET seq = {seq}, low_seq = {}{at}{gtids}, done = '{}'{commit}, updated_us = {now_us} \
              WHERE {} AND worker = {worker}",

@@ -13,6 +13,7 @@
 
 mod claims;
 mod encode;
+mod footprint;
 mod foreign;
 mod hash;
 mod held;
@@ -22,9 +23,12 @@ mod merge;
 mod plan;
 mod segment;
 mod tables;
+mod window;
 
+pub use footprint::{Footprint, Footprints};
 pub use keys::{Collation, ForeignKey, KeyColumn, Reach, Rule, TableKeys, TableName, UniqueKey};
 pub use plan::{Item, Plan, Planner, Run, Statement};
+pub use window::{MOST_WORKERS, Share, Windows};
 
 #[cfg(test)]
 mod tests;

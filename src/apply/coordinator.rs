@@ -1,0 +1,517 @@
+//! The coordinator: takes transactions in source order, makes batches, orders workers to commit them, and hears of it.
+//!
+//! One worker commits in source order. Several share a window of transactions as far as its conflicts allow; what must
+//! stand alone (DDL, large transactions) waits until nothing else is under way.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::bail;
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::observe::Observer;
+use crate::position::Coordinates;
+use crate::progress::{Fence, Mark, Seq};
+use crate::transaction::{Body, Piece, StatementChange, Transaction, Unit};
+
+use super::desk::{Desk, SharedDesk};
+use super::split::Splitter;
+use super::worker::{Applied, Order, Report, Settings, Worker};
+use super::{Admission, Batch, BatchLimits, DdlSession, Delivery, Job, Ownership, Pace, Session};
+
+/// Why the coordinator stopped without an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, and what it had is committed.
+    Drained,
+    /// The reader is gone.
+    NoMore,
+}
+
+/// Orders that wait for a worker at most: above every limit on what is under way.
+const ORDERS: usize = 256;
+/// Small batches in flight at most: enough to hide a long way to the target, few enough to let batches form.
+const MOST_SMALL: usize = 16;
+/// One more small batch in flight per this much of round-trip time.
+const SMALL_PER: Duration = Duration::from_millis(3);
+/// How long the other workers may take to commit what they have, after one has failed.
+const LAST_COMMITS: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub struct Coordinator {
+    desk: SharedDesk,
+    settings: Settings,
+    observer: Arc<Observer>,
+    applied: Applied,
+    admission: Admission,
+    pace: Pace,
+    pending: Batch,
+    pub(super) lanes: Vec<Lane>,
+    reports: mpsc::Receiver<Report>,
+    tasks: JoinSet<Result<()>>,
+    splitter: Option<Splitter>,
+    /// The large transaction that is under way, and whether an earlier process applied it.
+    streaming: Option<(Seq, bool)>,
+    fence: Fence,
+    max_packet: usize,
+    round_trip: Duration,
+}
+
+/// A worker, from the outside.
+pub(super) struct Lane {
+    orders: mpsc::Sender<Order>,
+    /// Ordered, and not heard of yet.
+    under_way: VecDeque<UnderWay>,
+    /// Waits for commits of other workers, in order.
+    pub(super) held_back: VecDeque<HeldBack>,
+}
+
+/// A batch that a worker has.
+struct UnderWay {
+    /// Transactions of it that are not committed yet.
+    left: usize,
+    /// Bytes of all of it.
+    bytes: usize,
+    /// The window it is part of.
+    window: u64,
+    /// Transactions of that window.
+    of: usize,
+}
+
+/// A batch that a worker must not have yet.
+pub(super) struct HeldBack {
+    pub(super) batch: Batch,
+    pub(super) window: u64,
+    pub(super) of: usize,
+    /// Windows and workers whose batches must be committed first.
+    pub(super) after: Vec<(u64, usize)>,
+}
+
+impl Coordinator {
+    /// Workers that go on where their rows say, one for each session.
+    ///
+    /// # Errors
+    /// `BB9002` if a row is not there.
+    pub fn new(
+        sessions: Vec<Session>,
+        ddl: DdlSession,
+        settings: Settings,
+        ownership: &Ownership,
+        observer: Arc<Observer>,
+    ) -> Result<Self> {
+        let Some(fence) = ownership.fences.first().map(|(_, fence)| *fence) else {
+            bail!(Invariant, "there are no progress rows")
+        };
+        let max_packet = sessions.iter().map(|session| session.max_packet).min().unwrap_or_default();
+        let round_trip = sessions.iter().map(|session| session.round_trip).min().unwrap_or_default();
+        let desk: SharedDesk = Arc::new(Mutex::new(Desk::new(ddl)));
+        let applied = Applied::new(ownership.recovered.frontier.clone());
+        let (reporting, reports) = mpsc::channel(ORDERS);
+        let mut lanes = Vec::new();
+        let mut tasks = JoinSet::new();
+        for (id, session) in (0..).zip(sessions) {
+            let hears = (Arc::clone(&observer), reporting.clone());
+            let (desk, settings) = (Arc::clone(&desk), settings.clone());
+            let worker = Worker::new(id, session, desk, settings, ownership, applied.clone(), hears)?;
+            let (orders, taken) = mpsc::channel(ORDERS);
+            tasks.spawn(worker.run(taken));
+            lanes.push(Lane { orders, under_way: VecDeque::new(), held_back: VecDeque::new() });
+        }
+        let bytes = settings.limits.bytes.min(largest_events(max_packet));
+        let limits = BatchLimits { bytes, ..settings.limits };
+        Ok(Self {
+            desk,
+            splitter: (lanes.len() > 1).then(Splitter::default),
+            admission: Admission::new(settings.prepared),
+            pace: Pace::new(limits),
+            settings,
+            observer,
+            applied,
+            pending: Batch::default(),
+            lanes,
+            reports,
+            tasks,
+            streaming: None,
+            fence,
+            max_packet,
+            round_trip,
+        })
+    }
+
+    /// Up to where everything is committed.
+    pub fn durable(&self) -> Mark {
+        self.applied.lock().low().clone()
+    }
+
+    /// The most bytes of one text for the target.
+    pub fn max_packet(&self) -> usize {
+        self.max_packet
+    }
+
+    /// # Errors
+    /// `BB4008` if another bridge of the same name has taken over.
+    pub async fn check_owner(&self) -> Result<()> {
+        self.desk.lock().await.check_owner(&self.settings.tables, self.fence).await
+    }
+
+    /// Works until told to stop, the reader ends, or an error.
+    ///
+    /// # Errors
+    /// Transient ones mean: connect anew and go on from the progress rows. Definite ones name transaction and table.
+    pub async fn run(
+        &mut self,
+        deliveries: &mut mpsc::Receiver<Delivery>,
+        stop: &CancellationToken,
+    ) -> Result<Ended> {
+        loop {
+            self.dispatch(self.small_room()).await?;
+            let room = !self.pace.is_full(&self.pending);
+            tokio::select! {
+                biased;
+                Some(report) = self.reports.recv() => self.heard(&report)?,
+                Some(ended) = self.tasks.join_next() => return Err(self.failed(ended).await),
+                () = stop.cancelled() => return self.drain().await.map(|()| Ended::Drained),
+                delivery = deliveries.recv(), if room => match delivery {
+                    Some(delivery) => self.take(delivery, deliveries).await?,
+                    None => return self.drain().await.map(|()| Ended::NoMore),
+                },
+            }
+        }
+    }
+
+    /// Takes what is there, up to a full batch, without waiting.
+    async fn take(&mut self, first: Delivery, deliveries: &mut mpsc::Receiver<Delivery>) -> Result<()> {
+        self.accept(first).await?;
+        while !self.pace.is_full(&self.pending) {
+            let Ok(delivery) = deliveries.try_recv() else { break };
+            self.accept(delivery).await?;
+        }
+        Ok(())
+    }
+
+    async fn accept(&mut self, delivery: Delivery) -> Result<()> {
+        let Delivery { unit, share } = delivery;
+        match unit {
+            Unit::Piece(piece) => self.piece(piece, share).await,
+            Unit::Abandoned(_) => match self.streaming.take() {
+                Some((_, false)) => self.first(Order::Abandon).await,
+                _ => Ok(()),
+            },
+            Unit::Place(place) => self.move_place(place).await,
+            Unit::Whole(transaction) => self.whole(transaction, share).await,
+        }
+    }
+
+    async fn whole(
+        &mut self,
+        transaction: Transaction,
+        share: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) -> Result<()> {
+        if transaction.streamed {
+            self.streaming = None;
+        }
+        let admitted = self.admission.admit(transaction, &mut self.applied.lock())?;
+        let Some(mut job) = admitted else { return Ok(()) };
+        job.share = share;
+        if job.transaction.streamed {
+            self.one_under_way();
+            self.first(Order::End(Box::new(job))).await?;
+            return self.flush().await;
+        }
+        if matches!(job.transaction.body, Body::Ddl(_) | Body::CreateSelect(..)) {
+            self.flush().await?;
+            return self.run_ddl(job).await;
+        }
+        self.pending.push(job);
+        Ok(())
+    }
+
+    /// A part of a large transaction. The first waits until nothing else is under way.
+    async fn piece(
+        &mut self,
+        mut piece: Piece,
+        share: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) -> Result<()> {
+        if piece.index == 0 {
+            self.flush().await?;
+            let skip = self.applied.lock().applied_earlier(piece.seq);
+            self.streaming = Some((piece.seq, skip));
+            if let (Some(create), false) = (piece.create.take(), skip) {
+                self.run_statement(piece.seq, &piece.start, &create).await?;
+            }
+        }
+        match self.streaming {
+            Some((seq, _)) if seq != piece.seq => {
+                bail!(Invariant, "a piece of transaction {} without the piece before it", piece.seq)
+            }
+            Some((_, false)) => self.first(Order::Piece(piece, share)).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs a statement that commits by itself, then records its end like a batch (with the rows of a
+    /// `CREATE TABLE ... SELECT`).
+    async fn run_ddl(&mut self, mut job: Job) -> Result<()> {
+        let body = std::mem::replace(&mut job.transaction.body, Body::Changes(Vec::new()));
+        let (statement, rows) = match body {
+            Body::Ddl(statement) => (statement, Vec::new()),
+            Body::CreateSelect(statement, rows) => (statement, rows),
+            _ => bail!(Invariant, "not a DDL statement"),
+        };
+        let (seq, start) = (job.transaction.seq, job.transaction.start.clone());
+        self.run_statement(seq, &start, &statement).await?;
+        job.transaction.body = Body::Changes(rows);
+        let mut batch = Batch { ends_ddl: true, ..Batch::default() };
+        batch.push(job);
+        if let Some(misfit) = self.desk.lock().await.fit(&mut batch.jobs).await?.1 {
+            return Err(misfit);
+        }
+        self.one_under_way();
+        self.first(Order::Batch(batch)).await?;
+        self.flush().await?;
+        failpoint::hit("ddl.after_end");
+        Ok(())
+    }
+
+    async fn run_statement(
+        &mut self,
+        seq: Seq,
+        start: &Coordinates,
+        statement: &StatementChange,
+    ) -> Result<()> {
+        self.desk.lock().await.run_once(seq, start, statement).await?;
+        if let Some(splitter) = &mut self.splitter {
+            splitter.forget();
+        }
+        self.observer.ddl();
+        Ok(())
+    }
+
+    /// A new binlog file began: with nothing under way, the frontier's place moves there. With work under way, the next
+    /// transaction will say it. What is prepared must come again after a crash: the place stays before it.
+    async fn move_place(&mut self, place: Coordinates) -> Result<()> {
+        let idle = self.pending.is_empty() && self.is_idle() && self.admission.prepared() == 0;
+        if !idle || !self.applied.lock().move_place(&place) {
+            return Ok(());
+        }
+        self.first(Order::Place).await
+    }
+
+    /// Orders what is pending as far as there is room: full batches up to the depth; smaller ones only while few are on
+    /// their way, so that batches form when the target is the slower side.
+    async fn dispatch(&mut self, small_room: usize) -> Result<()> {
+        self.release().await?;
+        while !self.pending.is_empty() {
+            let full = self.pace.is_full(&self.pending);
+            let room = if full { self.settings.depth } else { small_room };
+            if self.lanes.iter().any(|lane| lane.under_way.len() + lane.held_back.len() >= room) {
+                break;
+            }
+            self.order_window().await?;
+        }
+        Ok(())
+    }
+
+    fn small_room(&self) -> usize {
+        let per_trip = self.round_trip.as_micros() / SMALL_PER.as_micros();
+        usize::try_from(per_trip).unwrap_or(MOST_SMALL).saturating_add(1).min(MOST_SMALL)
+    }
+
+    /// Orders as much of what is pending as one commit may carry.
+    async fn order_window(&mut self) -> Result<()> {
+        let size = self.pace.transactions().min(self.pending.jobs.len());
+        let rest = self.pending.split_off(size);
+        let mut window = std::mem::replace(&mut self.pending, rest);
+        let (fitting, misfit) = self.desk.lock().await.fit(&mut window.jobs).await?;
+        if misfit.is_some() {
+            window.split_off(fitting);
+        }
+        if !window.is_empty() {
+            let shares = self.split(window).await?;
+            for (lane, share) in shares {
+                if let Some(lane) = self.lanes.get_mut(lane) {
+                    lane.held_back.push_back(share);
+                }
+            }
+            self.release().await?;
+        }
+        match misfit {
+            None => Ok(()),
+            Some(error) => {
+                self.pending = Batch::default();
+                Box::pin(self.flush()).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the window to workers.
+    async fn split(&mut self, window: Batch) -> Result<Vec<(usize, HeldBack)>> {
+        let of = window.jobs.len();
+        let Some(splitter) = &mut self.splitter else {
+            return Ok(vec![(0, HeldBack { batch: window, window: 0, of, after: Vec::new() })]);
+        };
+        splitter.split(window, &self.desk, &self.lanes).await
+    }
+
+    /// Orders what no longer has to wait for others.
+    async fn release(&mut self) -> Result<()> {
+        loop {
+            let ready = self.lanes.iter().position(|lane| {
+                lane.held_back.front().is_some_and(|held| held.after.iter().all(|at| self.is_committed(*at)))
+            });
+            let Some(ready) = ready else { return Ok(()) };
+            let Some(lane) = self.lanes.get_mut(ready) else { return Ok(()) };
+            let Some(HeldBack { batch, window, of, .. }) = lane.held_back.pop_front() else { return Ok(()) };
+            lane.under_way.push_back(UnderWay { left: batch.jobs.len(), bytes: batch.bytes, window, of });
+            self.order(ready, Order::Batch(batch)).await?;
+        }
+    }
+
+    /// Whether a worker has nothing left of a window.
+    fn is_committed(&self, (window, lane): (u64, usize)) -> bool {
+        self.lanes.get(lane).is_none_or(|lane| !lane.has(window))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.under_way.is_empty() && lane.held_back.is_empty())
+    }
+
+    /// To the first worker, which alone does what must stand alone.
+    async fn first(&mut self, order: Order) -> Result<()> {
+        self.order(0, order).await
+    }
+
+    fn one_under_way(&mut self) {
+        if let Some(lane) = self.lanes.first_mut() {
+            lane.under_way.push_back(UnderWay { left: 1, bytes: 0, window: 0, of: 1 });
+        }
+    }
+
+    async fn order(&mut self, lane: usize, order: Order) -> Result<()> {
+        let Some(lane) = self.lanes.get(lane) else { bail!(Invariant, "there is no worker {lane}") };
+        let orders = lane.orders.clone();
+        let room = loop {
+            tokio::select! {
+                biased;
+                Some(report) = self.reports.recv() => self.heard(&report)?,
+                Some(ended) = self.tasks.join_next() => return Err(self.failed(ended).await),
+                Ok(room) = orders.reserve() => break room,
+            }
+        };
+        room.send(order);
+        Ok(())
+    }
+
+    /// Notes a commit.
+    fn heard(&mut self, report: &Report) -> Result<()> {
+        let mut left = report.jobs;
+        let Some(lane) = self.lanes.get_mut(report.worker) else {
+            bail!(Invariant, "there is no worker {}", report.worker)
+        };
+        while left > 0 {
+            let Some(first) = lane.under_way.front_mut() else {
+                bail!(Invariant, "worker {} committed what it was not ordered to", report.worker)
+            };
+            let part = left.min(first.left);
+            left -= part;
+            first.left -= part;
+            self.pace.note(first.of, report.took);
+            if first.left == 0 {
+                let window = first.window;
+                lane.under_way.pop_front();
+                if let Some(splitter) = &mut self.splitter {
+                    splitter.committed(window, report.worker);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next commit.
+    async fn hear(&mut self) -> Result<()> {
+        tokio::select! {
+            biased;
+            Some(report) = self.reports.recv() => self.heard(&report),
+            Some(ended) = self.tasks.join_next() => Err(self.failed(ended).await),
+            else => bail!(Invariant, "there are no workers"),
+        }
+    }
+
+    /// Orders everything pending and waits until all of it is committed.
+    async fn flush(&mut self) -> Result<()> {
+        loop {
+            self.dispatch(self.settings.depth).await?;
+            if self.pending.is_empty() && self.is_idle() {
+                return Ok(());
+            }
+            self.hear().await?;
+        }
+    }
+
+    async fn drain(&mut self) -> Result<()> {
+        if let Some((_, false)) = self.streaming.take() {
+            self.first(Order::Abandon).await?;
+        }
+        self.flush().await?;
+        // Without orders to come, workers end.
+        self.lanes.iter_mut().for_each(|lane| lane.orders = mpsc::channel(1).0);
+        while let Some(ended) = self.tasks.join_next().await {
+            if !matches!(ended, Ok(Ok(()))) {
+                return Err(self.failed(ended).await);
+            }
+        }
+        Ok(())
+    }
+
+    /// A worker ended: the reason, once the others have committed what they have.
+    async fn failed(&mut self, ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Error {
+        let error = match ended {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) => return invariant("a worker ended before it was told to".to_owned()),
+            Err(panic) => return invariant(format!("a worker panicked: {panic}")),
+        };
+        if !error.is_transient() {
+            self.lanes.iter_mut().for_each(|lane| lane.orders = mpsc::channel(1).0);
+            let deadline = Instant::now() + LAST_COMMITS;
+            loop {
+                // Their own errors come second.
+                tokio::select! {
+                    report = timeout_at(deadline, self.reports.recv()) => if report.is_err() { break },
+                    ended = self.tasks.join_next() => if ended.is_none() { break },
+                }
+            }
+        }
+        error
+    }
+}
+
+fn invariant(what: String) -> Error {
+    Error::new(crate::error::Code::Invariant, what)
+}
+
+impl Lane {
+    /// Whether it has anything of a window, or will.
+    pub(super) fn has(&self, window: u64) -> bool {
+        self.under_way.iter().any(|batch| batch.window == window)
+            || self.held_back.iter().any(|batch| batch.window == window)
+    }
+
+    /// Bytes of the batches that it has or will have.
+    pub(super) fn load(&self) -> usize {
+        let held_back = self.held_back.iter().map(|held| held.batch.bytes);
+        self.under_way.iter().map(|batch| batch.bytes).chain(held_back).sum()
+    }
+}
+
+/// Base64 makes four bytes of three, and a limit is passed by up to one event before it is noticed: half is on the safe
+/// side for all but single rows larger than that.
+fn largest_events(max_packet: usize) -> usize {
+    (max_packet / 2).max(1)
+}
