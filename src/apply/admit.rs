@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::bail;
 use crate::error::Result;
+use crate::position::{Gtid, GtidSet};
 use crate::progress::{Done, Frontier};
 use crate::transaction::{Body, Transaction, Unit, Xid};
 use tokio::sync::OwnedSemaphorePermit;
@@ -51,12 +52,24 @@ pub struct Admission {
     prepared: HashMap<Xid, Transaction>,
     held_bytes: usize,
     most_bytes: usize,
+    /// GTIDs that need not be applied: the target has them.
+    executed: GtidSet,
 }
 
 impl Admission {
     /// Nothing prepared; at most `most_bytes` of events will be held.
     pub fn new(most_bytes: usize) -> Self {
-        Self { prepared: HashMap::new(), held_bytes: 0, most_bytes }
+        Self { prepared: HashMap::new(), held_bytes: 0, most_bytes, executed: GtidSet::default() }
+    }
+
+    /// From now on passes over what the target has executed already.
+    pub fn pass_over(&mut self, executed: GtidSet) {
+        self.executed = executed;
+    }
+
+    /// Whether the target has executed this GTID already.
+    pub fn has_executed(&self, gtid: Option<&Gtid>) -> bool {
+        gtid.is_some_and(|gtid| self.executed.contains(gtid))
     }
 
     /// How many transactions wait for their fate.
@@ -73,6 +86,16 @@ impl Admission {
             // Its XA PREPARE, if it resolves one, was completed with it.
             if let Body::Resolve(xid, _) = &transaction.body {
                 self.take(xid);
+            }
+            applied.complete(done(&transaction))?;
+            return Ok(None);
+        }
+        // What is prepared waits in any case: its own end may not be executed yet.
+        if self.has_executed(transaction.gtid.as_ref()) && !matches!(transaction.body, Body::Prepare(..)) {
+            if let Body::Resolve(xid, _) = &transaction.body
+                && let Some(prepared) = self.take(xid)
+            {
+                applied.complete(done(&prepared))?;
             }
             applied.complete(done(&transaction))?;
             return Ok(None);

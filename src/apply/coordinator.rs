@@ -16,14 +16,14 @@ use crate::bail;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::observe::Observer;
-use crate::position::Coordinates;
+use crate::position::{Coordinates, Gtid, GtidSet};
 use crate::progress::{Fence, Mark, Seq};
 use crate::transaction::{Body, Piece, StatementChange, Transaction, Unit};
 
 use super::desk::{Desk, SharedDesk};
 use super::split::Splitter;
 use super::worker::{Applied, Order, Report, Settings, Worker};
-use super::{Admission, Batch, BatchLimits, DdlSession, Delivery, Job, Ownership, Pace, Session};
+use super::{Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Job, Ownership, Pace, Session, preserve};
 
 /// Why the coordinator stopped without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +144,11 @@ impl Coordinator {
         })
     }
 
+    /// From now on passes over source transactions whose GTIDs the target has executed already.
+    pub fn pass_over(&mut self, executed: GtidSet) {
+        self.admission.pass_over(executed);
+    }
+
     /// Up to where everything is committed.
     pub fn durable(&self) -> Mark {
         self.applied.lock().low().clone()
@@ -213,6 +218,7 @@ impl Coordinator {
         transaction: Transaction,
         share: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Result<()> {
+        self.require_gtid(transaction.gtid.as_ref(), &transaction.start).await?;
         if transaction.streamed {
             self.streaming = None;
         }
@@ -232,6 +238,17 @@ impl Coordinator {
         Ok(())
     }
 
+    /// What comes before a transaction that cannot keep its GTID is committed.
+    async fn require_gtid(&mut self, gtid: Option<&Gtid>, start: &Coordinates) -> Result<()> {
+        if self.settings.gtids == Gtids::Preserve
+            && let Err(error) = preserve::require_gtid(gtid, start)
+        {
+            self.flush().await?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
     /// A part of a large transaction. The first waits until nothing else is under way.
     async fn piece(
         &mut self,
@@ -239,11 +256,14 @@ impl Coordinator {
         share: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Result<()> {
         if piece.index == 0 {
+            self.require_gtid(piece.gtid.as_ref(), &piece.start).await?;
             self.flush().await?;
-            let skip = self.applied.lock().applied_earlier(piece.seq);
+            let skip = self.applied.lock().applied_earlier(piece.seq)
+                || self.admission.has_executed(piece.gtid.as_ref());
             self.streaming = Some((piece.seq, skip));
             if let (Some(create), false) = (piece.create.take(), skip) {
-                self.run_statement(piece.seq, &piece.start, &create).await?;
+                self.run_statement(piece.seq, &piece.start, piece.gtid.as_ref(), &create).await?;
+                piece.gtid = None;
             }
         }
         match self.streaming {
@@ -265,7 +285,8 @@ impl Coordinator {
             _ => bail!(Invariant, "not a DDL statement"),
         };
         let (seq, start) = (job.transaction.seq, job.transaction.start.clone());
-        self.run_statement(seq, &start, &statement).await?;
+        let gtid = job.transaction.gtid.clone();
+        self.run_statement(seq, &start, gtid.as_ref(), &statement).await?;
         job.transaction.body = Body::Changes(rows);
         let mut batch = Batch { ends_ddl: true, ..Batch::default() };
         batch.push(job);
@@ -283,9 +304,11 @@ impl Coordinator {
         &mut self,
         seq: Seq,
         start: &Coordinates,
+        gtid: Option<&Gtid>,
         statement: &StatementChange,
     ) -> Result<()> {
-        self.desk.lock().await.run_once(seq, start, statement).await?;
+        let gtid = gtid.filter(|_| self.settings.gtids == Gtids::Preserve);
+        self.desk.lock().await.run_once(seq, start, gtid, statement).await?;
         if let Some(splitter) = &mut self.splitter {
             splitter.forget();
         }

@@ -12,7 +12,7 @@ use crate::binlog::UpdatedDatabases;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
 use crate::hex::hex;
-use crate::position::Coordinates;
+use crate::position::{Coordinates, Gtid};
 use crate::progress::{Seq, Tables};
 use crate::transaction::StatementChange;
 use crate::wire::{Connection, Reply, quote_text, refused};
@@ -65,11 +65,18 @@ impl DdlSession {
         &mut self.session.connection
     }
 
-    /// Runs a statement that commits by itself, once. The caller has drained the pipeline and records the end.
+    /// Runs a statement that commits by itself, once. The caller has drained the pipelines and records the end. It runs
+    /// under the GTID given, or else under one of the bridge's own.
     ///
     /// # Errors
     /// What the target says of the statement; `BB4009` if it cannot be known whether an earlier attempt ran.
-    pub async fn run_once(&mut self, seq: Seq, at: &Coordinates, statement: &StatementChange) -> Result<()> {
+    pub async fn run_once(
+        &mut self,
+        seq: Seq,
+        at: &Coordinates,
+        gtid: Option<&Gtid>,
+        statement: &StatementChange,
+    ) -> Result<()> {
         failpoint::hit("ddl.after_drain");
         let sql = runnable(&statement.query.sql);
         let digest = hex(&Sha256::digest(sql));
@@ -85,7 +92,7 @@ impl DdlSession {
                 intent
             }
             // An intent below the frontier is of a statement whose end was recorded.
-            _ => self.record_intent(seq, at, &digest, &schemas).await?,
+            _ => self.record_intent((seq, at, gtid), &digest, &schemas).await?,
         };
         failpoint::hit("ddl.after_intent");
         let result = self.execute(statement, sql, intent.gtid.as_deref()).await;
@@ -170,8 +177,7 @@ impl DdlSession {
     /// Records what is about to run, if we are still the owner.
     async fn record_intent(
         &mut self,
-        seq: Seq,
-        at: &Coordinates,
+        (seq, at, gtid): (Seq, &Coordinates, Option<&Gtid>),
         digest: &str,
         schemas: &[String],
     ) -> Result<Intent> {
@@ -193,7 +199,8 @@ impl DdlSession {
             .rows
             .first()
             .ok_or_else(|| Error::new(Code::Progress, "the bridge's row on the target is missing"))?;
-        let gtid = self.gtids.then(|| format!("{}:{}", self.bridge_uuid, row.text(1).unwrap_or_default()));
+        let own = || format!("{}:{}", self.bridge_uuid, row.text(1).unwrap_or_default());
+        let gtid = self.gtids.then(|| gtid.map_or_else(own, Gtid::to_string));
         let quoted = |text: Option<&String>| text.map_or("NULL".to_owned(), |text| quote_text(text));
         connection
             .execute(&format!(

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use crate::bail;
 use crate::error::{Code, Error, Result};
-use crate::position::Coordinates;
+use crate::position::{Coordinates, Gtid};
 use crate::progress::{Fence, Row, Seq, Tables};
 use crate::schedule::TableKeys;
 use crate::transaction::{Change, Routed, StatementChange};
@@ -82,10 +82,11 @@ impl Desk {
         &mut self,
         seq: Seq,
         start: &Coordinates,
+        gtid: Option<&Gtid>,
         statement: &StatementChange,
     ) -> Result<()> {
         let place = format!("transaction {seq} at {start}");
-        self.ddl.run_once(seq, start, statement).await.map_err(|error| error.context(place))?;
+        self.ddl.run_once(seq, start, gtid, statement).await.map_err(|error| error.context(place))?;
         self.schema.forget();
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::transaction::Change;
 use crate::wire::classify;
 
 use super::pipeline::{Load, Outcome};
+use super::preserve::AUTOMATIC;
 use super::send::changes;
 use super::{Batch, Job, Worker};
 
@@ -18,7 +19,7 @@ impl Worker {
     /// A statement failed. Everything behind it did nothing; what was in flight is taken back.
     pub(super) async fn failed(&mut self, load: Load, server: ServerError) -> Result<()> {
         let mut batches = self.pipeline.drain_failed().await?;
-        self.pipeline.session.roll_back().await?;
+        self.roll_back().await?;
         self.last_sent = self.last_durable;
         let code = classify(&server);
         if server.number == GUARD_FAILED {
@@ -55,6 +56,15 @@ impl Worker {
         Ok(())
     }
 
+    /// Ends what is open.
+    pub(super) async fn roll_back(&mut self) -> Result<()> {
+        self.pipeline.session.roll_back().await?;
+        if self.preserves() {
+            self.pipeline.session.connection.execute(AUTOMATIC).await?;
+        }
+        Ok(())
+    }
+
     /// Finds the transaction that fails in a batch: each goes alone, so all before it are applied and none after it.
     async fn pin(&mut self, batch: Batch) -> Result<()> {
         let ends_ddl = batch.ends_ddl;
@@ -63,12 +73,16 @@ impl Worker {
             let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
             let mut single = Batch { ends_ddl, ..Batch::default() };
             single.push(job);
-            self.send_batch(single).await?;
+            if self.preserves() {
+                self.send_one(single).await?;
+            } else {
+                self.send_batch(single).await?;
+            }
             while self.pipeline.in_flight() > 0 {
                 match self.pipeline.answer().await? {
                     Outcome::Failed(_, server) => {
                         self.pipeline.drain_failed().await?;
-                        self.pipeline.session.roll_back().await?;
+                        self.roll_back().await?;
                         return Err(refused_change(server, &tables).context(place));
                     }
                     outcome => self.settle(outcome).await?,

@@ -18,6 +18,7 @@ mod keys;
 mod net;
 mod owner;
 mod pipeline;
+mod preserve;
 mod schema;
 mod send;
 mod session;

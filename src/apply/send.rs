@@ -14,8 +14,9 @@ use super::{Batch, Job, Packet, Worker};
 
 /// What progress row and commit add to a packet, with a long list of GTIDs.
 const RECORD_ROOM: usize = 64 << 10;
-/// Packets in flight at most; the coordinator orders far fewer batches at once.
-const MOST_IN_FLIGHT: usize = 64;
+/// Packets in flight at most. The coordinator orders far fewer batches at once; with preserved GTIDs each transaction is
+/// a packet.
+const MOST_IN_FLIGHT: usize = 128;
 
 impl Worker {
     /// Sends what is queued as far as the pipeline takes it.
@@ -29,7 +30,11 @@ impl Worker {
             if size < batch.jobs.len() {
                 self.queue.push_front(batch.split_off(size));
             }
-            self.send_batch(batch).await?;
+            if self.preserves() {
+                self.send_one(batch).await?;
+            } else {
+                self.send_batch(batch).await?;
+            }
         }
         Ok(())
     }
@@ -52,10 +57,9 @@ impl Worker {
             self.show_format(&job.transaction.format.clone()).await?;
         }
         let mut packet = self.pipeline.packet();
-        packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
+        self.open_packet(None, &mut packet);
         self.encode(&batch, &mut packet).await?;
-        let most = self.pipeline.session.max_packet;
-        if packet.sql.len() + RECORD_ROOM.min(most / 8) > most {
+        if !self.fits(&packet) {
             return Box::pin(self.send_in_parts(batch, packet.sql.len())).await;
         }
         self.end_packet(&batch, &mut packet)?;
@@ -68,15 +72,26 @@ impl Worker {
     async fn send_in_parts(&mut self, mut batch: Batch, size: usize) -> Result<()> {
         // What was encoded is thrown away, with all that it says of the session's variables.
         self.pipeline.session.encoder.context.forget();
-        if let [job] = batch.jobs.as_slice() {
-            let error = at(self.pipeline.session.too_large(size), job);
-            self.settle_all().await?;
-            return Err(error);
+        if batch.jobs.len() == 1 {
+            return self.too_large_for_one(&batch, size).await;
         }
         let mut second = batch.split_off(batch.jobs.len() / 2);
         second.ends_ddl = std::mem::take(&mut batch.ends_ddl);
         self.send_batch(batch).await?;
         self.send_batch(second).await
+    }
+
+    /// Whether a packet, with the progress row, is not larger than the target takes.
+    pub(super) fn fits(&self, packet: &Packet) -> bool {
+        let most = self.pipeline.session.max_packet;
+        packet.sql.len() + RECORD_ROOM.min(most / 8) <= most
+    }
+
+    /// Why a transaction cannot be sent, once everything before it is committed.
+    pub(super) async fn too_large_for_one(&mut self, batch: &Batch, size: usize) -> Result<()> {
+        let error = self.pipeline.session.too_large(size);
+        self.settle_all().await?;
+        Err(batch.jobs.first().map_or(error.clone(), |job| at(error, job)))
     }
 
     /// Progress row and commit.

@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::bail;
 use crate::error::{Error, Result, ServerError};
 use crate::failpoint;
-use crate::position::Coordinates;
+use crate::position::{Coordinates, Gtid};
 use crate::progress::{Seq, part_guard, part_mark};
 use crate::transaction::Piece;
 use crate::wire::classify;
@@ -27,6 +27,8 @@ pub(super) struct Streaming {
     /// Different at each attempt, so that a mark of an earlier one is not taken for this one's.
     attempt: u32,
     parts: u32,
+    /// Of the source; none if its first statement, which commits by itself, has used it.
+    gtid: Option<Gtid>,
 }
 
 impl Streaming {
@@ -44,7 +46,9 @@ impl Worker {
     ) -> Result<()> {
         if piece.index == 0 {
             let start = piece.start.clone();
-            self.streaming = Some(Streaming { seq: piece.seq, start, attempt: fastrand::u32(..), parts: 0 });
+            let gtid = piece.gtid.clone();
+            let attempt = fastrand::u32(..);
+            self.streaming = Some(Streaming { seq: piece.seq, start, attempt, parts: 0, gtid });
         }
         if self.streaming.as_ref().is_none_or(|streaming| streaming.seq != piece.seq) {
             bail!(Invariant, "a piece of transaction {} without the piece before it", piece.seq);
@@ -95,7 +99,7 @@ impl Worker {
             return Ok(());
         }
         self.flush().await?;
-        self.pipeline.session.roll_back().await
+        self.roll_back().await
     }
 
     pub(super) fn stream_failed(&mut self, server: ServerError) -> Error {
@@ -110,7 +114,10 @@ impl Worker {
     fn begin_part(&self, packet: &mut Packet) {
         match &self.streaming {
             Some(streaming) if streaming.parts > 0 => packet.push(&part_guard(&streaming.mark())),
-            _ => packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent)),
+            streaming => {
+                let gtid = streaming.as_ref().and_then(|streaming| streaming.gtid.as_ref());
+                self.open_packet(gtid, packet);
+            }
         }
     }
 

@@ -239,7 +239,7 @@ impl Worker {
             self.settings.tables.record(self.id, self.last_sent, &applied, now_us())
         };
         let mut packet = self.pipeline.packet();
-        packet.push(&self.settings.tables.guard(self.id, self.fence, self.last_sent));
+        self.open_packet(None, &mut packet);
         packet.push(&record);
         packet.push("COMMIT");
         self.pipeline.send(packet, Load::Place).await

@@ -17,7 +17,7 @@ use crate::apply::{
 use crate::bail;
 use crate::error::{Code, Error, Result};
 use crate::observe::{End, Lifecycle, Observer};
-use crate::position::Coordinates;
+use crate::position::{Coordinates, GtidSet};
 use crate::progress::Mark;
 use crate::source::{Registration, ServerId, stable_server_id};
 use crate::transaction::{Assembler, Limits, NameCase, Routes, Rules};
@@ -198,7 +198,7 @@ impl Bridge {
             }
         };
         let owned = ownership.insert(owned.map_err(here)?);
-        let ddl = DdlSession::new(locked, self.owner.tables.clone(), owned).await.map_err(here)?;
+        let mut ddl = DdlSession::new(locked, self.owner.tables.clone(), owned).await.map_err(here)?;
         self.observer.connected(End::Target, true);
         let settings = Settings {
             tables: self.owner.tables.clone(),
@@ -208,7 +208,14 @@ impl Bridge {
             gtids: self.plan.gtids,
             prepared: self.plan.memory / 4,
         };
-        Coordinator::new(sessions, ddl, settings, owned, Arc::clone(&self.observer))
+        let executed = match self.plan.gtids {
+            Gtids::Automatic => None,
+            Gtids::Preserve => Some(executed_gtids(&mut ddl).await.map_err(here)?),
+        };
+        let mut coordinator =
+            Coordinator::new(sessions, ddl, settings, owned, Arc::clone(&self.observer))?;
+        executed.into_iter().for_each(|executed| coordinator.pass_over(executed));
+        Ok(coordinator)
     }
 
     /// What of the target decides how to work, or forbids it.
@@ -273,6 +280,20 @@ impl Bridge {
             handed_over: 0,
         })
     }
+}
+
+/// What the target has executed, if it can keep the source's GTIDs.
+async fn executed_gtids(ddl: &mut DdlSession) -> Result<GtidSet> {
+    let rows = ddl.connection().query("SELECT @@global.gtid_mode, @@global.gtid_executed").await?;
+    let row = rows.rows.first();
+    let mode = row.and_then(|row| row.text(0)).unwrap_or_default();
+    if !matches!(mode, "ON" | "ON_PERMISSIVE") {
+        bail!(
+            TargetSettings,
+            "gtid_mode is {mode} on the target: apply.gtid = \"preserve\" needs gtid_mode = ON on both servers"
+        );
+    }
+    row.and_then(|row| row.text(1)).unwrap_or_default().parse()
 }
 
 fn address(endpoint: &Endpoint) -> String {

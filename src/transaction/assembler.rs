@@ -337,6 +337,7 @@ impl Assembler {
         open.pieces += 1;
         Unit::Piece(Piece {
             seq: self.next,
+            gtid: open.head.gtid.as_ref().and_then(|gtid| gtid.gtid.clone()),
             start: open.head.start.clone(),
             index,
             create: open.create.take(),

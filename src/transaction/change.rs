@@ -134,6 +134,8 @@ pub enum Unit {
 pub struct Piece {
     /// The transaction it is part of.
     pub seq: Seq,
+    /// Its GTID, if the source gave it one.
+    pub gtid: Option<Gtid>,
     /// Where that transaction begins.
     pub start: Coordinates,
     /// 0 for the first piece.

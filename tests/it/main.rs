@@ -21,6 +21,7 @@ mod lag;
 mod mirrors;
 mod net;
 mod network;
+mod preserve;
 mod readme;
 mod servers;
 mod tidy;

@@ -22,14 +22,21 @@ pub(super) struct Plan {
     pub(super) by_gtid: bool,
     /// With GTIDs they decide whether a DDL statement ran; without, fingerprints do.
     pub(super) target_gtid: bool,
+    /// What `apply.workers` may be; another one at each start.
+    pub(super) workers: &'static [u32],
+    /// The target's transactions have the source's GTIDs.
+    pub(super) preserve: bool,
 }
 
 impl Plan {
-    /// All combinations come up in eight seeds.
+    /// All combinations come up in 24 seeds.
     pub(super) fn of(seed: u64) -> Self {
         let format = if seed.is_multiple_of(2) { "MIXED" } else { "ROW" };
         let (source_gtid, target_gtid) = ((seed / 4).is_multiple_of(2), (seed / 2).is_multiple_of(2));
-        Self { seed, format, source_gtid, by_gtid: source_gtid && !target_gtid, target_gtid }
+        let workers: &[u32] = [&[1, 2, 8][..], &[2, 8], &[1]][usize::try_from(seed % 3).unwrap()];
+        let preserve = source_gtid && target_gtid && (seed / 8).is_multiple_of(2);
+        let by_gtid = source_gtid && !target_gtid;
+        Self { seed, format, source_gtid, by_gtid, target_gtid, workers, preserve }
     }
 }
 
@@ -45,6 +52,7 @@ pub(super) struct Life {
     pub(super) source: Arc<RdsLike>,
     began: Instant,
     kills: u32,
+    executed_before: String,
     incidents: Vec<(Incident, Duration)>,
     /// Of bridges that were replaced.
     logs: Vec<String>,
@@ -70,6 +78,9 @@ impl Life {
         // Without TLS the proxy reads along.
         options.end("target", target_proxy.port(), AZADMIN, None).set("target.ssl_mode", "\"disabled\"");
         options.keys.remove("target.ssl_ca");
+        if plan.preserve {
+            options.set("apply.gtid", "\"preserve\"");
+        }
         let bridge = Bridge::new(options);
         if plan.by_gtid {
             let set = format!("--gtid-set={}", source.sql("SELECT @@global.gtid_executed"));
@@ -78,6 +89,7 @@ impl Life {
         } else {
             bridge.store(&source.coordinates());
         }
+        let executed_before = source.sql("SELECT @@global.gtid_executed");
         let workload = Some(Workload::start(&source, plan.seed));
         Self {
             plan: plan.clone(),
@@ -90,6 +102,7 @@ impl Life {
             source,
             began: Instant::now(),
             kills: 0,
+            executed_before,
             incidents: Vec::new(),
             logs: Vec::new(),
         }
@@ -131,8 +144,12 @@ impl Life {
         let large = ["64 KiB", "64 KiB", "256 KiB", "8 MiB"][self.rng.usize(..4)];
         let bytes = ["16 KiB", "4 MiB"][self.rng.usize(..2)];
         let depth = [1, 2, 4, 16][self.rng.usize(..4)];
+        let workers = self.plan.workers[self.rng.usize(..self.plan.workers.len())];
+        let merge = self.rng.u8(..4) > 0;
         let options = self.bridge.options();
         options.env.remove("BINBRIDGE_FAILPOINT");
+        options.set("apply.workers", &workers.to_string());
+        options.set("apply.merge", &merge.to_string());
         options.set("apply.batch_transactions", &batch.to_string());
         options.set("apply.batch_bytes", &format!("\"{bytes}\""));
         options.set("apply.large_transaction", &format!("\"{large}\""));
@@ -187,7 +204,7 @@ impl Life {
 
     /// The transactions that the target says it has.
     pub(super) fn applied(&self) -> u64 {
-        let text = self.target.try_sql("SELECT seq FROM binbridge.progress").unwrap_or_default();
+        let text = self.target.try_sql("SELECT MAX(low_seq) FROM binbridge.progress").unwrap_or_default();
         text.parse().unwrap_or(0)
     }
 
@@ -271,6 +288,7 @@ impl Life {
         }
         self.counted();
         self.guarded();
+        self.preserved();
         println!(
             "{:?}: {written} rounds of the workload, {} transactions, {} kills in {:.1} s, all equal\n{}",
             self.plan,
@@ -281,10 +299,21 @@ impl Life {
         );
     }
 
+    /// The target has executed every GTID that the source has given since the workload began.
+    fn preserved(&self) {
+        if self.plan.preserve {
+            let all = self.source.sql("SELECT @@global.gtid_executed");
+            let of_target = "@@global.gtid_executed";
+            let before = &self.executed_before;
+            let sql = format!("SELECT GTID_SUBTRACT(GTID_SUBTRACT('{all}', '{before}'), {of_target})");
+            assert_eq!(self.target.sql(&sql), "", "{}", self.story());
+        }
+    }
+
     /// A packet runs only from where the progress row says, and only from its owner's connection. (Late packets mostly
     /// find their connection ended; this is what keeps them out where it is not.)
     fn guarded(&self) {
-        let row = self.target.sql("SELECT epoch, session, seq FROM binbridge.progress");
+        let row = self.target.sql("SELECT epoch, session, seq FROM binbridge.progress WHERE worker = 0");
         let numbers: Vec<u64> = row.split('\t').map(|number| number.parse().unwrap()).collect();
         let &[epoch, session, seq] = numbers.as_slice() else { panic!("a progress row: {row}") };
         let guard = |worker, epoch, session, seq| {
@@ -296,7 +325,7 @@ impl Life {
             (0, epoch - 1, session, seq),
             (0, epoch, session + 1, seq),
             (0, epoch, session, seq - 1),
-            (1, epoch, session, seq),
+            (99, epoch, session, seq),
         ];
         for (worker, epoch, session, seq) in refused {
             assert_eq!(guard(worker, epoch, session, seq), Err(true));
