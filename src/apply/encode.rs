@@ -109,6 +109,8 @@ impl Encoder {
     /// The statement that shows a session the source's format, without which it takes no row events.
     pub fn format(format: &Format, packet: &mut Packet) {
         let text = STANDARD.encode(&format.0);
+        // A transaction before it may have had a GTID of its own, which is used up.
+        packet.push("SET gtid_next = 'AUTOMATIC'");
         packet.push(&format!("BINLOG '{text}'"));
         // The format description leaves gtid_next undetermined (sql/log_event.cc).
         packet.push("SET gtid_next = 'AUTOMATIC'");

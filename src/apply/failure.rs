@@ -18,7 +18,7 @@ use super::{Batch, Job, Worker};
 impl Worker {
     /// A statement failed. Everything behind it did nothing; what was in flight is taken back.
     pub(super) async fn failed(&mut self, load: Load, server: ServerError) -> Result<()> {
-        let mut batches = self.pipeline.drain_failed().await?;
+        let mut batches = self.pipeline.drain_failed(&server).await?;
         self.roll_back().await?;
         self.last_sent = self.last_durable;
         let code = classify(&server);
@@ -81,7 +81,7 @@ impl Worker {
             while self.pipeline.in_flight() > 0 {
                 match self.pipeline.answer().await? {
                     Outcome::Failed(_, server) => {
-                        self.pipeline.drain_failed().await?;
+                        self.pipeline.drain_failed(&server).await?;
                         self.roll_back().await?;
                         return Err(refused_change(server, &tables).context(place));
                     }

@@ -24,6 +24,17 @@ pub(super) enum Load {
     Part,
 }
 
+impl Load {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Prelude => "format description",
+            Self::Batch(_) => "batch",
+            Self::Place => "place",
+            Self::Part => "part of a transaction",
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Sent {
     load: Load,
@@ -110,13 +121,18 @@ impl Pipeline {
     ///
     /// # Errors
     /// `BB9002` if one of them ran: a guard did not hold.
-    pub(super) async fn drain_failed(&mut self) -> Result<Vec<Batch>> {
+    pub(super) async fn drain_failed(&mut self, server: &ServerError) -> Result<Vec<Batch>> {
         let mut batches = Vec::new();
         while !self.in_flight.is_empty() {
             match self.answer().await? {
                 Outcome::Failed(Load::Batch(batch), _) => batches.push(batch),
                 Outcome::Pending | Outcome::Done(Load::Prelude, _) | Outcome::Failed(..) => {}
-                Outcome::Done(..) => bail!(Invariant, "a packet ran although the one before it had failed"),
+                Outcome::Done(load, _) => bail!(
+                    Invariant,
+                    "a packet ({}) ran although the one before it had failed with error {}",
+                    load.name(),
+                    server.number
+                ),
             }
         }
         Ok(batches)
