@@ -34,10 +34,10 @@ fn preserved_gtids_let_native_replication_go_on_by_auto_position() {
         "XA START 'p'; INSERT INTO Shop.Journal (client, n) VALUES (99, 1); XA END 'p'; XA PREPARE 'p'; XA COMMIT 'p'; \
          CREATE TABLE Shop.Chosen AS SELECT * FROM Shop.Journal",
     );
+    let all = source.sql("SELECT @@global.gtid_executed");
     bridge.wait_caught_up(&source, LIMIT);
     compare(&source, &target, &SCHEMAS).unwrap();
     assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
-    let all = source.sql("SELECT @@global.gtid_executed");
     let missing = target.sql(&format!(
         "SELECT GTID_SUBTRACT(GTID_SUBTRACT('{all}', '{before}'), @@global.gtid_executed)"
     ));

@@ -280,6 +280,8 @@ impl Life {
         self.bridge.options().set("apply.batch_transactions", "1000").set("apply.depth", "4");
         self.bridge.run();
         let source = Arc::clone(&self.source);
+        // The source's heartbeat goes on.
+        let executed = source.sql("SELECT @@global.gtid_executed");
         self.bridge.wait_caught_up(&source, Duration::from_secs(120));
         assert_eq!(self.bridge.stop().code(), Some(0), "{}", self.story());
         self.alive_log();
@@ -288,7 +290,7 @@ impl Life {
         }
         self.counted();
         self.guarded();
-        self.preserved();
+        self.preserved(&executed);
         println!(
             "{:?}: {written} rounds of the workload, {} transactions, {} kills in {:.1} s, all equal\n{}",
             self.plan,
@@ -299,10 +301,9 @@ impl Life {
         );
     }
 
-    /// The target has executed every GTID that the source has given since the workload began.
-    fn preserved(&self) {
+    /// The target has executed every GTID that the source had given, but for those before the workload.
+    fn preserved(&self, all: &str) {
         if self.plan.preserve {
-            let all = self.source.sql("SELECT @@global.gtid_executed");
             let of_target = "@@global.gtid_executed";
             let before = &self.executed_before;
             let sql = format!("SELECT GTID_SUBTRACT(GTID_SUBTRACT('{all}', '{before}'), {of_target})");
