@@ -15,6 +15,14 @@ impl Checksum {
     /// Bytes of a checksum.
     pub const LEN: usize = 4;
 
+    /// How many bytes stand at the end of an event.
+    pub const fn len(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Crc32 => Self::LEN,
+        }
+    }
+
     /// From the algorithm byte of a format description.
     pub(super) const fn from_wire(algorithm: u8) -> Option<Self> {
         match algorithm {

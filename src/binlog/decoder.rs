@@ -72,6 +72,11 @@ impl Decoder {
         Ok(Event { header, body, bytes })
     }
 
+    /// What stands at the end of each event of the stream.
+    pub fn checksum(&self) -> Checksum {
+        self.checksum
+    }
+
     /// Decodes an event out of a transaction payload: these have no checksum.
     ///
     /// # Errors

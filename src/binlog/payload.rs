@@ -9,7 +9,7 @@ use super::{Header, kind};
 use crate::error::{Code, Error, Result};
 
 /// The most that a decompressor may keep: what the server's highest level makes.
-const WINDOW_LOG_MAX: u32 = 27;
+pub(super) const WINDOW_LOG_MAX: u32 = 27;
 /// What is reserved at once for an event, whatever size it claims.
 const RESERVED_MAX: usize = 64 * 1024;
 
@@ -33,9 +33,29 @@ pub struct TransactionPayload {
     pub payload: Bytes,
 }
 
-impl TransactionPayload {
-    /// Fields of type, length, value (1 size, 2 algorithm, 3 size uncompressed, 0 the end), then the payload.
-    pub(super) fn parse(input: Input<'_>) -> Result<Self> {
+/// What stands before the compressed bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields {
+    pub(super) compression: Compression,
+    /// Bytes of the events, decompressed.
+    pub(super) uncompressed_size: u64,
+    /// Bytes that are compressed.
+    pub(super) size: u64,
+    /// Bytes of the fields themselves.
+    pub(super) len: usize,
+}
+
+/// The fields that are known take a third of this.
+pub(super) const MAX_PAYLOAD_FIELDS: usize = 128;
+
+impl Fields {
+    /// Of the first bytes of an event.
+    pub(super) fn parse(header: &Header, head: &Bytes) -> Result<Self> {
+        Self::read(Input { kind: header.kind, event: head })
+    }
+
+    /// Fields of type, length, value (1 size, 2 algorithm, 3 size uncompressed, 0 the end).
+    fn read(input: Input<'_>) -> Result<Self> {
         let (mut size, mut algorithm, mut uncompressed, mut rest) = (None, None, None, input.body());
         loop {
             let (after, field) = input.settle(lenenc(rest))?;
@@ -58,23 +78,18 @@ impl TransactionPayload {
             Some(other) => return Err(unknown_algorithm(input, other)),
             None => return Err(input.bad(Header::LEN, "names no compression algorithm")),
         };
-        let size = size.and_then(|size| usize::try_from(size).ok());
-        let payload = size.and_then(|size| rest.get(..size));
-        let payload = payload.ok_or_else(|| input.bad(Header::LEN, "holds a length beyond its end"))?;
-        let payload = input.share(payload);
+        let size = size.ok_or_else(|| input.bad(Header::LEN, "holds a length beyond its end"))?;
         let uncompressed_size = match (uncompressed, compression) {
             (Some(size), _) => size,
-            (None, Compression::None) => payload.len() as u64,
+            (None, Compression::None) => size,
             (None, Compression::Zstd) => return Err(input.bad(Header::LEN, "names no uncompressed size")),
         };
-        Ok(Self { compression, uncompressed_size, payload })
+        Ok(Self { compression, uncompressed_size, size, len: input.body().len() - rest.len() })
     }
 
-    /// The events in it, one at a time; in memory are the compressed bytes, one event and the decompressor's window.
-    ///
     /// # Errors
-    /// `TooLarge` if the transaction is larger than `cap` bytes, `BadEvent` if the decompressor refuses to start.
-    pub fn events(&self, cap: u64) -> Result<PayloadReader> {
+    /// `TooLarge` if the transaction is larger than `cap` bytes.
+    pub(super) fn check(&self, cap: u64) -> Result<()> {
         if self.uncompressed_size > cap {
             let what = format!(
                 "a compressed transaction of {} bytes is over the limit of {cap}",
@@ -82,6 +97,35 @@ impl TransactionPayload {
             );
             return Err(Error::new(Code::TooLarge, what));
         }
+        Ok(())
+    }
+}
+
+impl TransactionPayload {
+    pub(super) fn parse(input: Input<'_>) -> Result<Self> {
+        let fields = Fields::read(input)?;
+        let rest = input.body().get(fields.len..).unwrap_or_default();
+        let payload = usize::try_from(fields.size).ok().and_then(|size| rest.get(..size));
+        let payload = payload.ok_or_else(|| input.bad(Header::LEN, "holds a length beyond its end"))?;
+        Ok(Self {
+            compression: fields.compression,
+            uncompressed_size: fields.uncompressed_size,
+            payload: input.share(payload),
+        })
+    }
+
+    /// The events in it, one at a time; in memory are the compressed bytes, one event and the decompressor's window.
+    ///
+    /// # Errors
+    /// `TooLarge` if the transaction is larger than `cap` bytes, `BadEvent` if the decompressor refuses to start.
+    pub fn events(&self, cap: u64) -> Result<PayloadReader> {
+        let fields = Fields {
+            compression: self.compression,
+            uncompressed_size: self.uncompressed_size,
+            size: self.payload.len() as u64,
+            len: 0,
+        };
+        fields.check(cap)?;
         let input = Cursor::new(self.payload.clone());
         let source = match self.compression {
             Compression::None => Source::Plain(input),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
 use crate::bail;
-use crate::binlog::{Body, Decoder, Event, PayloadReader};
+use crate::binlog::{Body, Decoder, Event, PayloadReader, PayloadStream, kind};
 use crate::error::{Code, Error, Result, ServerError};
 use crate::failpoint;
 use crate::position::{Coordinates, GtidSet, Start};
@@ -24,6 +24,9 @@ const THROUGH_GTID: u16 = 0x04;
 const FIRST_EVENT: u64 = 4;
 /// The most that one compressed transaction may unpack to; it is read as a stream, so this bounds time, not memory.
 const MAX_PAYLOAD: u64 = 1 << 40;
+
+/// A longer packet is read while it arrives, if it is a compressed transaction.
+const LONG: usize = 1 << 20;
 
 /// How the bridge presents itself to the source.
 #[derive(Debug, Clone)]
@@ -97,8 +100,15 @@ pub struct Stream {
 
 /// Events inside a payload have no place of their own: going on is possible before or after the whole only.
 struct Payload {
-    reader: PayloadReader,
+    reader: Reader,
     outer: Located,
+}
+
+enum Reader {
+    /// Of an event that is held.
+    Whole(PayloadReader),
+    /// Of an event that is still arriving, and how many of its next bytes are known already.
+    Arriving(Box<PayloadStream>, usize),
 }
 
 impl Stream {
@@ -152,8 +162,14 @@ impl Stream {
     /// are not an event we understand, with the place.
     pub async fn next(&mut self) -> Result<Located> {
         loop {
-            if let Some(inner) = self.next_inner()? {
-                return Ok(inner);
+            if let Some(inner) = self.next_inner().await? {
+                if self.is_wanted(&inner) {
+                    return Ok(inner);
+                }
+                continue;
+            }
+            if self.begin_long().await? {
+                continue;
             }
             let packet = self.connection.read_packet().await?;
             let raw = event_bytes(packet)?;
@@ -162,21 +178,66 @@ impl Stream {
             let located = self.locate(event);
             if let Body::Payload(payload) = &located.event.body {
                 let reader = payload.events(MAX_PAYLOAD).map_err(|error| error.context(self.place()))?;
-                self.payload = Some(Payload { reader, outer: located });
+                self.payload = Some(Payload { reader: Reader::Whole(reader), outer: located });
                 continue;
             }
-            if self.skip_before.is_none_or(|limit| located.start >= limit || located.end == located.start) {
+            if self.is_wanted(&located) {
                 return Ok(located);
             }
         }
     }
 
-    fn next_inner(&mut self) -> Result<Option<Located>> {
+    fn is_wanted(&self, located: &Located) -> bool {
+        self.skip_before.is_none_or(|limit| located.start >= limit || located.end == located.start)
+    }
+
+    /// A large compressed transaction comes next: it is read while it arrives.
+    async fn begin_long(&mut self) -> Result<bool> {
+        // The packet's status byte stands before the event.
+        let head = self.connection.long_head(LONG, 1 + PayloadStream::HEAD).await?;
+        let Some(head) = head.filter(|head| is_payload(head)).map(|head| head.slice(1..)) else {
+            return Ok(false);
+        };
+        let place = self.place();
+        let here = |error: Error| error.context(place.clone());
+        let stream = PayloadStream::begin(&head, self.decoder.checksum(), MAX_PAYLOAD).map_err(here)?;
+        self.connection.read_in_chunks();
+        failpoint::hit("source.after_event");
+        let header = stream.header().clone();
+        let known = 1 + stream.head_len();
+        let outer = self.located(Event { header, body: Body::Ignorable { kind: kind::TRANSACTION_PAYLOAD }, bytes: head });
+        self.payload = Some(Payload { reader: Reader::Arriving(Box::new(stream), known), outer });
+        Ok(true)
+    }
+
+    /// Cancel-safe.
+    async fn next_inner(&mut self) -> Result<Option<Located>> {
         let Some(payload) = &mut self.payload else { return Ok(None) };
         let place = |error: Error| {
             error.context(format!("in the compressed transaction at {}", payload.outer.start()))
         };
-        let Some(raw) = payload.reader.next_event().map_err(place)? else {
+        let raw = match &mut payload.reader {
+            Reader::Whole(reader) => reader.next_event().map_err(place)?,
+            Reader::Arriving(stream, known) => loop {
+                if let Some(raw) = stream.next_event().map_err(place)? {
+                    break Some(raw);
+                }
+                match self.connection.read_chunk().await? {
+                    Some(mut chunk) => {
+                        let passed = chunk.len().min(*known);
+                        chunk.advance(passed);
+                        *known -= passed;
+                        stream.push(chunk).map_err(place)?;
+                    }
+                    None if stream.has_ended() => break None,
+                    None => {
+                        let error = Error::new(Code::BadEvent, "a transaction payload ends before its end");
+                        return Err(place(error));
+                    }
+                }
+            },
+        };
+        let Some(raw) = raw else {
             self.payload = None;
             return Ok(None);
         };
@@ -316,6 +377,13 @@ async fn dump_gtid(connection: &mut Connection, server_id: u32, set: &GtidSet) -
     payload.put_u32_le(u32::try_from(encoded.len()).unwrap_or(u32::MAX));
     payload.put_slice(&encoded);
     connection.send_command(COM_BINLOG_DUMP_GTID, &payload).await
+}
+
+/// Whether a packet begins like a `TRANSACTION_PAYLOAD` event without semi-sync header.
+fn is_payload(head: &[u8]) -> bool {
+    /// Where an event's header holds its type.
+    const KIND_AT: usize = 4;
+    head.first() == Some(&0x00) && head.get(1 + KIND_AT) == Some(&kind::TRANSACTION_PAYLOAD)
 }
 
 /// Takes the status byte off a packet of the dump, and the semi-sync header if there is one.

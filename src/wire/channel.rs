@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use crate::bail;
 use crate::error::{Code, Error, Result};
 
-use super::frame::{Inbox, Pieces, Room};
+use super::frame::{Chunk, Inbox, Pieces, Room};
 
 /// Up to here a packet is put together and written at once; above, its parts are written from where they are.
 const COPY_UP_TO: usize = 64 * 1024;
@@ -101,6 +101,46 @@ impl Channel {
         loop {
             match self.inbox.next() {
                 Ok(Some(packet)) => return Ok(packet),
+                Ok(None) => self.fill().await?,
+                Err(error) => {
+                    self.broken = true;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Of a payload longer than `limit`: its first `count` bytes, without taking them. `None` if it is not that long.
+    /// Safe to be given up and called again.
+    pub(super) async fn long_head(&mut self, limit: usize, count: usize) -> Result<Option<Bytes>> {
+        loop {
+            if self.broken {
+                return Ok(None);
+            }
+            match self.inbox.long_head(limit, count) {
+                Ok(Some(head)) => return Ok(head),
+                Ok(None) => self.fill().await?,
+                Err(error) => {
+                    self.broken = true;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Hands the payload that comes next out in chunks.
+    pub(super) fn enter_chunks(&mut self) {
+        self.inbox.enter_chunks();
+    }
+
+    /// The next part of the payload. Safe to be given up and called again.
+    pub(super) async fn chunk(&mut self) -> Result<Chunk> {
+        if self.broken {
+            bail!(ConnectionLost, "the connection is of no further use");
+        }
+        loop {
+            match self.inbox.chunk() {
+                Ok(Some(chunk)) => return Ok(chunk),
                 Ok(None) => self.fill().await?,
                 Err(error) => {
                     self.broken = true;

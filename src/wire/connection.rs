@@ -12,7 +12,7 @@ use super::channel::Channel;
 use super::classify::refused;
 use super::dialect::Dialect;
 use super::endpoint::Endpoint;
-use super::frame::FULL_PIECE;
+use super::frame::{Chunk, FULL_PIECE};
 use super::login::{LoggedIn, log_in};
 use super::reply::{Answer, Done, MORE_RESULTS, Reply};
 use super::rows::Rows;
@@ -148,6 +148,34 @@ impl Connection {
         }
         self.due = last.wrapping_add(1);
         Ok(payload)
+    }
+
+    /// Of the next payload, if it is longer than `limit`: its first `count` bytes, which stay where they are. `None` if it
+    /// is not that long, or if that shows only when it is read. May be given up and called again.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn long_head(&mut self, limit: usize, count: usize) -> Result<Option<Bytes>> {
+        self.channel.long_head(limit, count).await
+    }
+
+    /// From now on the next payload comes in parts, by [`read_chunk`](Self::read_chunk).
+    pub fn read_in_chunks(&mut self) {
+        self.channel.enter_chunks();
+    }
+
+    /// The next part of a payload that is read in parts; `None` at its end. May be given up and called again.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn read_chunk(&mut self) -> Result<Option<Bytes>> {
+        match self.channel.chunk().await? {
+            Chunk::Bytes(bytes) => Ok(Some(bytes)),
+            Chunk::End(last) => {
+                self.due = last.wrapping_add(1);
+                Ok(None)
+            }
+        }
     }
 
     /// One statement and all of its results; the first is the answer, unless a later one failed.

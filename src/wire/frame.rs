@@ -40,6 +40,18 @@ enum State {
     Piece { missing: usize, more: bool, sequence: u8 },
     /// The header of a further piece. Set when a full piece is complete.
     NextPiece { sequence: u8 },
+    /// `missing` more bytes of a piece that is handed out as it comes; another piece follows it if `more`. Set by
+    /// [`Inbox::enter_chunks`].
+    Chunks { missing: usize, more: bool, sequence: u8 },
+}
+
+/// A part of a long payload.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// The next bytes.
+    Bytes(Bytes),
+    /// There are no more; the sequence number of the last piece.
+    End(u8),
 }
 
 /// Where the next bytes go.
@@ -99,8 +111,57 @@ impl Inbox {
                     }
                     self.state = State::NextPiece { sequence };
                 }
+                State::Chunks { .. } => bail!(Protocol, "the rest of a long packet was not asked for"),
             }
         }
+    }
+
+    /// Of a payload that is longer than `limit`, as far as its first piece says: the first `count` bytes. `None` in it: the
+    /// payload is not that long. `None`: more bytes must come first.
+    pub(super) fn long_head(&mut self, limit: usize, count: usize) -> Result<Option<Option<Bytes>>> {
+        if self.state != State::Start {
+            return Ok(Some(None));
+        }
+        let Some((len, _)) = self.header() else { return Ok(None) };
+        self.check(len)?;
+        if len <= limit.max(count) {
+            return Ok(Some(None));
+        }
+        let head = self.buffer.get(HEADER..HEADER + count);
+        Ok(head.map(|head| Some(Bytes::copy_from_slice(head))))
+    }
+
+    /// Hands the payload that comes next out in chunks.
+    pub(super) fn enter_chunks(&mut self) {
+        if let (State::Start, Some((len, sequence))) = (self.state, self.header()) {
+            self.buffer.advance(HEADER);
+            self.state =
+                State::Chunks { missing: len, more: len == FULL_PIECE, sequence: sequence.wrapping_add(1) };
+        }
+    }
+
+    /// The next part of the payload; `None` until more bytes are there.
+    pub(super) fn chunk(&mut self) -> Result<Option<Chunk>> {
+        let State::Chunks { missing, more, sequence } = self.state else {
+            bail!(Protocol, "no long packet is being read")
+        };
+        if missing > 0 {
+            let arrived = missing.min(self.buffer.len());
+            self.state = State::Chunks { missing: missing - arrived, more, sequence };
+            return Ok((arrived > 0).then(|| Chunk::Bytes(self.buffer.split_to(arrived).freeze())));
+        }
+        if !more {
+            self.state = State::Start;
+            return Ok(Some(Chunk::End(sequence.wrapping_sub(1))));
+        }
+        let Some((len, got)) = self.header() else { return Ok(None) };
+        if got != sequence {
+            bail!(Protocol, "piece {got} of a packet arrived where {sequence} was due");
+        }
+        self.buffer.advance(HEADER);
+        self.state =
+            State::Chunks { missing: len, more: len == FULL_PIECE, sequence: sequence.wrapping_add(1) };
+        self.chunk()
     }
 
     /// Room for the next read, and never much more than what is announced and half of what has arrived.
@@ -112,7 +173,8 @@ impl Inbox {
             }
             return Room::Joined((&mut self.joined).limit(step));
         }
-        let announced = self.header().map_or(0, |(len, _)| HEADER + len);
+        let in_chunks = matches!(self.state, State::Chunks { .. });
+        let announced = self.header().filter(|_| !in_chunks).map_or(0, |(len, _)| HEADER + len);
         let missing = announced.saturating_sub(self.buffer.len());
         // A long packet is read to its end and not beyond, so that its memory can be given back.
         let step = if missing > READ { missing.min(self.buffer.len().max(READ)) } else { READ };

@@ -3,6 +3,7 @@
 mod fixtures;
 mod hostile;
 mod mutations;
+mod payloads;
 mod public;
 
 use std::path::{Path, PathBuf};

@@ -7,3 +7,4 @@ mod proof;
 mod schema;
 mod speed;
 mod store;
+mod windows;
