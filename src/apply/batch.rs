@@ -25,6 +25,7 @@ impl Batch {
     }
 
     /// Takes the transactions from `at` on off.
+    #[must_use]
     pub fn split_off(&mut self, at: usize) -> Self {
         let mut rest = Self::default();
         self.jobs.split_off(at).into_iter().for_each(|job| rest.push(job));

@@ -21,9 +21,12 @@ use crate::progress::{Fence, Mark, Seq};
 use crate::transaction::{Body, Piece, StatementChange, Transaction, Unit};
 
 use super::desk::{Desk, SharedDesk};
+use super::lane::{HeldBack, Lane, UnderWay};
 use super::split::Splitter;
 use super::worker::{Applied, Order, Report, Settings, Worker};
-use super::{Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Job, Ownership, Pace, Session, preserve};
+use super::{
+    Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Job, Ownership, Pace, Session, preserve,
+};
 
 /// Why the coordinator stopped without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub struct Coordinator {
     admission: Admission,
     pace: Pace,
     pending: Batch,
-    pub(super) lanes: Vec<Lane>,
+    lanes: Vec<Lane>,
     reports: mpsc::Receiver<Report>,
     tasks: JoinSet<Result<()>>,
     splitter: Option<Splitter>,
@@ -61,36 +64,6 @@ pub struct Coordinator {
     fence: Fence,
     max_packet: usize,
     round_trip: Duration,
-}
-
-/// A worker, from the outside.
-pub(super) struct Lane {
-    orders: mpsc::Sender<Order>,
-    /// Ordered, and not heard of yet.
-    under_way: VecDeque<UnderWay>,
-    /// Waits for commits of other workers, in order.
-    pub(super) held_back: VecDeque<HeldBack>,
-}
-
-/// A batch that a worker has.
-struct UnderWay {
-    /// Transactions of it that are not committed yet.
-    left: usize,
-    /// Bytes of all of it.
-    bytes: usize,
-    /// The window it is part of.
-    window: u64,
-    /// Transactions of that window.
-    of: usize,
-}
-
-/// A batch that a worker must not have yet.
-pub(super) struct HeldBack {
-    pub(super) batch: Batch,
-    pub(super) window: u64,
-    pub(super) of: usize,
-    /// Windows and workers whose batches must be committed first.
-    pub(super) after: Vec<(u64, usize)>,
 }
 
 impl Coordinator {
@@ -118,7 +91,7 @@ impl Coordinator {
         for (id, session) in (0..).zip(sessions) {
             let hears = (Arc::clone(&observer), reporting.clone());
             let (desk, settings) = (Arc::clone(&desk), settings.clone());
-            let worker = Worker::new(id, session, desk, settings, ownership, applied.clone(), hears)?;
+            let worker = Worker::new(id, session, (desk, settings), ownership, applied.clone(), hears)?;
             let (orders, taken) = mpsc::channel(ORDERS);
             tasks.spawn(worker.run(taken));
             lanes.push(Lane { orders, under_way: VecDeque::new(), held_back: VecDeque::new() });
@@ -353,7 +326,7 @@ impl Coordinator {
         let mut window = std::mem::replace(&mut self.pending, rest);
         let (fitting, misfit) = self.desk.lock().await.fit(&mut window.jobs).await?;
         if misfit.is_some() {
-            window.split_off(fitting);
+            drop(window.split_off(fitting));
         }
         if !window.is_empty() {
             let shares = self.split(window).await?;
@@ -517,20 +490,6 @@ impl Coordinator {
 
 fn invariant(what: String) -> Error {
     Error::new(crate::error::Code::Invariant, what)
-}
-
-impl Lane {
-    /// Whether it has anything of a window, or will.
-    pub(super) fn has(&self, window: u64) -> bool {
-        self.under_way.iter().any(|batch| batch.window == window)
-            || self.held_back.iter().any(|batch| batch.window == window)
-    }
-
-    /// Bytes of the batches that it has or will have.
-    pub(super) fn load(&self) -> usize {
-        let held_back = self.held_back.iter().map(|held| held.batch.bytes);
-        self.under_way.iter().map(|batch| batch.bytes).chain(held_back).sum()
-    }
 }
 
 /// Base64 makes four bytes of three, and a limit is passed by up to one event before it is noticed: half is on the safe

@@ -102,7 +102,7 @@ impl Worker {
         let rows = Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
         connection.execute("ROLLBACK").await?;
         match rows.iter().find(|row| row.worker == self.id) {
-            Some(row) if row.fence == self.fence && row.seq == self.last_durable => Ok(()),
+            Some(row) if row.admits(self.fence, self.last_durable) => Ok(()),
             Some(row) if row.fence == self.fence => bail!(
                 Progress,
                 "the progress row says transaction {}, this process left it at {}",

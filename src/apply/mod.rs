@@ -15,6 +15,7 @@ mod encode;
 mod failure;
 mod fingerprint;
 mod keys;
+mod lane;
 mod net;
 mod owner;
 mod pipeline;

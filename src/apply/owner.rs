@@ -163,7 +163,7 @@ impl Owner {
     pub async fn take(&self, session: &mut Session, workers: u32) -> Result<Ownership> {
         self.require_tables(&mut session.connection).await?;
         let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
-        let Some(epoch) = rows.iter().map(|row| row.fence.epoch + 1).max() else {
+        let Some(epoch) = Fence::next_epoch(rows.iter().map(|row| row.fence)) else {
             bail!(NoPosition, "no start position is stored for this bridge on the target");
         };
         session.connection.execute(&self.tables.take(epoch)).await?;
@@ -190,6 +190,7 @@ impl Owner {
         require_owner(&rows, before)?;
         for row in &rows {
             let done = session.connection.execute(&self.tables.bump(row.worker, row.fence)).await?;
+            // From here on the row's fence is `row.fence.moved()`.
             if done.affected != 1 {
                 bail!(Invariant, "the session of worker {} moved although its row is locked", row.worker);
             }

@@ -1,12 +1,13 @@
 //! A window of transactions for several workers.
 
+use std::sync::Arc;
+
 use crate::error::Result;
 use crate::schedule::{Footprint, Footprints, Windows};
 use crate::transaction::{Change, Routed};
-use std::sync::Arc;
 
-use super::coordinator::{HeldBack, Lane};
 use super::desk::SharedDesk;
+use super::lane::{HeldBack, Lane};
 use super::send::changes;
 use super::{Batch, Job};
 

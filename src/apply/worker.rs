@@ -104,8 +104,7 @@ impl Worker {
     pub(super) fn new(
         id: u32,
         session: Session,
-        desk: SharedDesk,
-        settings: Settings,
+        (desk, settings): (SharedDesk, Settings),
         ownership: &Ownership,
         applied: Applied,
         (observer, reports): (Arc<Observer>, mpsc::Sender<Report>),
@@ -143,15 +142,14 @@ impl Worker {
                 biased;
                 // Answers make room, and an error must be known at once.
                 outcome = self.pipeline.answer(), if self.pipeline.in_flight() > 0 => self.settle(outcome?).await?,
-                order = orders.recv(), if self.queue.is_empty() => match order {
-                    Some(order) => self.take(order).await?,
-                    None => {
-                        self.abandon_stream().await?;
-                        return self.flush().await;
-                    }
-                },
+                order = orders.recv(), if self.queue.is_empty() => {
+                    let Some(order) = order else { break };
+                    self.take(order).await?;
+                }
             }
         }
+        self.abandon_stream().await?;
+        self.flush().await
     }
 
     async fn take(&mut self, order: Order) -> Result<()> {

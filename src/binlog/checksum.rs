@@ -16,7 +16,7 @@ impl Checksum {
     pub const LEN: usize = 4;
 
     /// How many bytes stand at the end of an event.
-    pub const fn len(self) -> usize {
+    pub const fn size(self) -> usize {
         match self {
             Self::None => 0,
             Self::Crc32 => Self::LEN,

@@ -60,7 +60,7 @@ impl PayloadStream {
         let len = usize::try_from(header.event_size).unwrap_or(usize::MAX);
         let fields = Fields::parse(&header, head)?;
         fields.check(cap)?;
-        let room = len.checked_sub(Header::LEN + fields.len + checksum.len());
+        let room = len.checked_sub(Header::LEN + fields.len + checksum.size());
         let compressed_left = usize::try_from(fields.size).ok().filter(|size| room == Some(*size));
         let Some(compressed_left) = compressed_left else {
             return Err(bad(header.kind, Header::LEN, "holds a length beyond its end"));
@@ -113,7 +113,7 @@ impl PayloadStream {
         self.crc.update(&compressed);
         self.input = compressed;
         self.found.extend_from_slice(&chunk);
-        if self.found.len() > self.checksum.len() {
+        if self.found.len() > self.checksum.size() {
             return Err(self.bad("goes on beyond its end"));
         }
         Ok(())
@@ -121,7 +121,7 @@ impl PayloadStream {
 
     /// Whether all bytes have been pushed.
     fn is_whole(&self) -> bool {
-        self.compressed_left == 0 && self.found.len() == self.checksum.len()
+        self.compressed_left == 0 && self.found.len() == self.checksum.size()
     }
 
     /// The next event, header and body; `None` until more bytes are pushed, or at the end.

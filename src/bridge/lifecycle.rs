@@ -212,9 +212,10 @@ impl Bridge {
             Gtids::Automatic => None,
             Gtids::Preserve => Some(executed_gtids(&mut ddl).await.map_err(here)?),
         };
-        let mut coordinator =
-            Coordinator::new(sessions, ddl, settings, owned, Arc::clone(&self.observer))?;
-        executed.into_iter().for_each(|executed| coordinator.pass_over(executed));
+        let mut coordinator = Coordinator::new(sessions, ddl, settings, owned, Arc::clone(&self.observer))?;
+        if let Some(executed) = executed {
+            coordinator.pass_over(executed);
+        }
         Ok(coordinator)
     }
 

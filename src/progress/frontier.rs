@@ -29,7 +29,7 @@ impl fmt::Display for Seq {
 }
 
 /// A point of the stream between two transactions: everything up to `seq` lies before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mark {
     /// The last transaction before the mark; 0 at the start position.
     pub seq: Seq,
@@ -53,7 +53,7 @@ pub struct Done {
 }
 
 /// A run of transactions applied above the frontier.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Run {
     last: Seq,
     end: Coordinates,
@@ -78,7 +78,7 @@ impl Run {
 /// | `low + 1`       | `low` moves, over the runs that now touch it  |
 /// | above that      | a run above the frontier                      |
 /// | `<= low`, again | refused: something was applied twice          |
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Frontier {
     low: Mark,
     above: BTreeMap<Seq, Run>,

@@ -3,6 +3,8 @@
 //! Pure arithmetic and SQL text; no IO. The rows are written by the `apply` stage inside the transactions they speak of.
 
 mod frontier;
+#[cfg(test)]
+mod model;
 mod ranges;
 mod row;
 

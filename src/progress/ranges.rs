@@ -8,7 +8,7 @@ use crate::bail;
 use crate::error::Error;
 
 /// A set of sequence numbers, kept as disjoint ranges that do not touch. Text form: `5-9,12`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Ranges {
     /// First number of a range to its last, both inclusive.
     runs: BTreeMap<u64, u64>,

@@ -15,7 +15,7 @@ use super::{Frontier, Mark, Ranges, Seq};
 
 /// What a writer must find in its progress row, or it must not write: `epoch` is the owner (each process start and each
 /// take-over moves it), `session` the connection (each lost connection moves it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fence {
     /// The owner.
     pub epoch: u64,
@@ -23,8 +23,26 @@ pub struct Fence {
     pub session: u64,
 }
 
+impl Fence {
+    /// The epoch of whoever takes over: greater than any in the rows; none if there are no rows.
+    pub fn next_epoch(rows: impl Iterator<Item = Self>) -> Option<u64> {
+        rows.map(|fence| fence.epoch + 1).max()
+    }
+
+    /// A row's fence once `epoch` has taken over.
+    pub fn taken(epoch: u64) -> Self {
+        Self { epoch, session: 0 }
+    }
+
+    /// A row's fence once its owner has lost the connection: what [`Tables::bump`] makes of it.
+    #[must_use]
+    pub fn moved(self) -> Self {
+        Self { session: self.session + 1, ..self }
+    }
+}
+
 /// One worker's row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Row {
     /// The worker, from 0.
     pub worker: u32,
@@ -242,6 +260,11 @@ pub(crate) fn part_mark(mark: &str) -> String {
 }
 
 impl Row {
+    /// Whether a packet may run: what [`Tables::guard`] asks, in words of this program.
+    pub fn admits(&self, fence: Fence, previous: Seq) -> bool {
+        self.fence == fence && self.seq == previous
+    }
+
     /// Understands the rows that [`Tables::read`] asks for.
     ///
     /// # Errors

@@ -158,10 +158,8 @@ impl Footprints {
             self.row_itself(event.kind, table, (before, after), &mut key, into);
             let update = matches!(event.kind, RowsKind::Update | RowsKind::PartialUpdate);
             let keys = |ids: &[u32], plans: &[KeyPlan], mode: Mode, into: &mut Footprint| {
-                for (id, plan) in ids.iter().zip(plans) {
-                    if update && plan.unchanged(before, after) {
-                        continue;
-                    }
+                let changed = |plan: &KeyPlan| !(update && plan.unchanged(before, after));
+                for (id, plan) in ids.iter().zip(plans).filter(|(_, plan)| changed(plan)) {
                     self.claim(*id, plan, (event.kind, before, after), mode, into);
                 }
             };

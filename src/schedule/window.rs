@@ -278,6 +278,26 @@ struct KeyClaimed {
     shared_wholes: Vec<u32>,
 }
 
+/// Some transactions in order, the first of which are one component already.
+#[derive(Default)]
+struct Prefix {
+    members: Vec<u32>,
+    joined: usize,
+}
+
+impl Prefix {
+    /// Joins a transaction with all up to the last that it meets.
+    fn join_met(&mut self, components: &mut Components, place: u32, meets: impl Fn(u32) -> bool) {
+        let met = self.members.iter().rposition(|member| meets(*member)).map_or(0, |last| last + 1);
+        let Some(first) = self.members.first().filter(|_| met > 0) else { return };
+        for member in self.members.get(self.joined..met).unwrap_or_default() {
+            components.join(*member, *first);
+        }
+        self.joined = self.joined.max(met);
+        components.join(place, *first);
+    }
+}
+
 impl Components {
     fn new(footprints: &[Footprint]) -> Self {
         let count = u32::try_from(footprints.len()).unwrap_or(u32::MAX);
@@ -297,56 +317,32 @@ impl Components {
         components
     }
 
-    /// Transactions that meet everything, and statements, of which only the source's clock tells.
+    /// Transactions that meet everything, and statements, of which only the source's clock tells. The clock only rises:
+    /// what a transaction meets comes before what it does not.
     fn join_by_clock(&mut self, footprints: &[Footprint]) {
-        // All up to here are one component.
-        let mut joined = 0;
+        let mut all = Prefix::default();
+        let mut statements = Prefix::default();
         let mut everything: Option<u32> = None;
-        let mut statements: Vec<u32> = Vec::new();
-        let mut joined_statements = 0;
         for (place, later) in (0_u32..).zip(footprints) {
-            let index = usize::try_from(place).unwrap_or(usize::MAX);
-            let before = footprints.get(..index).unwrap_or_default();
-            let meets = |earlier: &Footprint| {
-                earlier.clock.sequence_number <= 0
-                    || !prepared_together((&earlier.file, earlier.clock.sequence_number), later)
+            let meets = |earlier: u32| {
+                let earlier = usize::try_from(earlier).ok().and_then(|at| footprints.get(at));
+                earlier.is_none_or(|earlier| {
+                    later.everything
+                        || earlier.clock.sequence_number <= 0
+                        || !prepared_together((&earlier.file, earlier.clock.sequence_number), later)
+                })
             };
             if let Some(everything) = everything {
                 self.join(place, everything);
             }
             if later.everything || later.statement {
-                // The clock only rises: those it meets come first.
-                let met = if later.everything {
-                    before.len()
-                } else {
-                    before.iter().rposition(meets).map_or(0, |last| last + 1)
-                };
-                while joined < met {
-                    self.join(u32::try_from(joined).unwrap_or(u32::MAX), 0);
-                    joined += 1;
-                }
-                if met > 0 {
-                    self.join(place, 0);
-                }
+                all.join_met(self, place, meets);
             } else {
-                let met = statements
-                    .iter()
-                    .rposition(|at| {
-                        usize::try_from(*at).ok().and_then(|at| footprints.get(at)).is_none_or(meets)
-                    })
-                    .map_or(0, |last| last + 1);
-                while joined_statements < met {
-                    if let (Some(at), Some(first)) = (statements.get(joined_statements), statements.first()) {
-                        self.join(*at, *first);
-                    }
-                    joined_statements += 1;
-                }
-                if let (Some(first), true) = (statements.first(), met > 0) {
-                    self.join(place, *first);
-                }
+                statements.join_met(self, place, meets);
             }
+            all.members.push(place);
             if later.statement {
-                statements.push(place);
+                statements.members.push(place);
             }
             if later.everything {
                 everything = Some(place);

@@ -203,9 +203,13 @@ impl Stream {
         let stream = PayloadStream::begin(&head, self.decoder.checksum(), MAX_PAYLOAD).map_err(here)?;
         self.connection.read_in_chunks();
         failpoint::hit("source.after_event");
-        let header = stream.header().clone();
+        let header = *stream.header();
         let known = 1 + stream.head_len();
-        let outer = self.located(Event { header, body: Body::Ignorable { kind: kind::TRANSACTION_PAYLOAD }, bytes: head });
+        let outer = self.located(Event {
+            header,
+            body: Body::Ignorable { kind: kind::TRANSACTION_PAYLOAD },
+            bytes: head,
+        });
         self.payload = Some(Payload { reader: Reader::Arriving(Box::new(stream), known), outer });
         Ok(true)
     }

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use crate::bail;
 use crate::error::{Code, Error, Result};
 
-use super::frame::{Chunk, Inbox, Pieces, Room};
+use super::frame::{Chunk, Head, Inbox, Pieces, Room};
 
 /// Up to here a packet is put together and written at once; above, its parts are written from where they are.
 const COPY_UP_TO: usize = 64 * 1024;
@@ -118,8 +118,9 @@ impl Channel {
                 return Ok(None);
             }
             match self.inbox.long_head(limit, count) {
-                Ok(Some(head)) => return Ok(head),
-                Ok(None) => self.fill().await?,
+                Ok(Head::Long(head)) => return Ok(Some(head)),
+                Ok(Head::Short) => return Ok(None),
+                Ok(Head::Unknown) => self.fill().await?,
                 Err(error) => {
                     self.broken = true;
                     return Err(error);

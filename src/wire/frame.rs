@@ -45,6 +45,17 @@ enum State {
     Chunks { missing: usize, more: bool, sequence: u8 },
 }
 
+/// What is known of the payload that comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// More bytes must come first.
+    Unknown,
+    /// It is not long.
+    Short,
+    /// It is; its first bytes.
+    Long(Bytes),
+}
+
 /// A part of a long payload.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Chunk {
@@ -116,19 +127,18 @@ impl Inbox {
         }
     }
 
-    /// Of a payload that is longer than `limit`, as far as its first piece says: the first `count` bytes. `None` in it: the
-    /// payload is not that long. `None`: more bytes must come first.
-    pub(super) fn long_head(&mut self, limit: usize, count: usize) -> Result<Option<Option<Bytes>>> {
+    /// The first `count` bytes of a payload that is longer than `limit`, as far as its first piece says.
+    pub(super) fn long_head(&mut self, limit: usize, count: usize) -> Result<Head> {
         if self.state != State::Start {
-            return Ok(Some(None));
+            return Ok(Head::Short);
         }
-        let Some((len, _)) = self.header() else { return Ok(None) };
+        let Some((len, _)) = self.header() else { return Ok(Head::Unknown) };
         self.check(len)?;
         if len <= limit.max(count) {
-            return Ok(Some(None));
+            return Ok(Head::Short);
         }
         let head = self.buffer.get(HEADER..HEADER + count);
-        Ok(head.map(|head| Some(Bytes::copy_from_slice(head))))
+        Ok(head.map_or(Head::Unknown, |head| Head::Long(Bytes::copy_from_slice(head))))
     }
 
     /// Hands the payload that comes next out in chunks.

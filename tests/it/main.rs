@@ -18,6 +18,7 @@ mod fidelity;
 #[cfg(feature = "failpoints")]
 mod kill;
 mod lag;
+mod large;
 mod mirrors;
 mod net;
 mod network;

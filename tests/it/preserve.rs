@@ -38,9 +38,8 @@ fn preserved_gtids_let_native_replication_go_on_by_auto_position() {
     bridge.wait_caught_up(&source, LIMIT);
     compare(&source, &target, &SCHEMAS).unwrap();
     assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
-    let missing = target.sql(&format!(
-        "SELECT GTID_SUBTRACT(GTID_SUBTRACT('{all}', '{before}'), @@global.gtid_executed)"
-    ));
+    let missing = target
+        .sql(&format!("SELECT GTID_SUBTRACT(GTID_SUBTRACT('{all}', '{before}'), @@global.gtid_executed)"));
     assert_eq!(missing, "", "the target has every GTID");
     // The target's own replication does not know what came before the copy.
     target.sql(&format!("SET GLOBAL gtid_purged = '+{before}'"));
@@ -57,7 +56,8 @@ fn a_transaction_without_a_gtid_cannot_be_preserved_and_stops_the_bridge() {
     let mut options = BridgeOptions::new(&source, &target);
     options.set("apply.gtid", "\"preserve\"");
     let mut bridge = Bridge::started(options, &source.coordinates());
-    source.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1)");
+    source
+        .sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1)");
     let status = bridge.wait_ended(LIMIT);
     assert_eq!(status.code(), Some(78), "{}", bridge.log());
     assert!(bridge.log().contains("BB3105"), "{}", bridge.log());

@@ -72,14 +72,8 @@ fn drive(raw: &Bytes, chunk: usize) -> Result<Vec<Bytes>> {
 
 fn xids(count: u64) -> Vec<u8> {
     let one = |number: u64| {
-        let header = Header {
-            timestamp: 1,
-            kind: kind::XID,
-            server_id: 1,
-            event_size: 27,
-            end_position: 0,
-            flags: 0,
-        };
+        let header =
+            Header { timestamp: 1, kind: kind::XID, server_id: 1, event_size: 27, end_position: 0, flags: 0 };
         [&header.encode()[..], &number.to_le_bytes()].concat()
     };
     (0..count).flat_map(one).collect()
@@ -100,9 +94,12 @@ fn the_last_event_comes_out_only_once_the_checksum_is_found_right() {
         let mut changed = raw.to_vec();
         *changed.last_mut().unwrap() ^= 1;
         let changed = Bytes::from(changed);
-        let mut stream =
-            PayloadStream::begin(&changed.slice(..PayloadStream::HEAD.min(changed.len())), Checksum::Crc32, CAP)
-                .unwrap();
+        let mut stream = PayloadStream::begin(
+            &changed.slice(..PayloadStream::HEAD.min(changed.len())),
+            Checksum::Crc32,
+            CAP,
+        )
+        .unwrap();
         stream.push(changed.slice(stream.head_len()..)).unwrap();
         let mut seen = 0;
         let error = loop {
@@ -141,7 +138,11 @@ fn what_does_not_hold_together_is_refused_with_a_definite_error() {
         ("garbage behind", event(0, garbage.len(), total, &garbage), Code::BadEvent),
         ("size beyond the event", event(0, packed.len() + 9, total, &packed), Code::BadEvent),
         ("over the cap", event(0, packed.len(), CAP + 1, &packed), Code::TooLarge),
-        ("a bomb", event(0, 0x1000, 27, &zstd::encode_all(&vec![0_u8; 1 << 24][..], 3).unwrap()), Code::BadEvent),
+        (
+            "a bomb",
+            event(0, 0x1000, 27, &zstd::encode_all(&vec![0_u8; 1 << 24][..], 3).unwrap()),
+            Code::BadEvent,
+        ),
         ("too wide a window", event(0, wide.len(), total, &wide), Code::BadEvent),
     ] {
         for chunk in [1, 5, 4096] {

@@ -195,6 +195,9 @@ fn conflict(earlier: &Footprint, later: &Footprint) -> bool {
         || earlier.needs.iter().any(|one| later.needs.iter().any(|other| meets(one, other)))
 }
 
+/// The window and the worker of a transaction, and what its share waits for.
+type Place = (u64, usize, Vec<(u64, usize)>);
+
 /// What a drawn transaction is like.
 type Sketch = (Vec<(u32, Option<u64>, bool)>, u8, i64, u8);
 
@@ -237,8 +240,7 @@ proptest! {
     ) {
         let all = footprints(&sketches);
         let mut windows = Windows::default();
-        // The window and the worker of each transaction, and what its share waits for.
-        let mut places: Vec<(u64, usize, Vec<(u64, usize)>)> = Vec::new();
+        let mut places: Vec<Place> = Vec::new();
         for (index, window) in all.chunks(size).enumerate() {
             let (number, shares) = windows.split(window, &[0, 0, 0]);
             prop_assert_eq!(number, index as u64 + 1);

@@ -14,6 +14,7 @@ use crate::support::{
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) format: &'static str,
