@@ -34,7 +34,8 @@ fn a_large_transaction_passes_at_bounded_memory_and_is_resumed_from_its_start() 
              REPLACE INTO big.m VALUES (2); COMMIT; DELETE FROM big.m WHERE id = 2"
         ));
         // In the middle of it, or before, or after: the target decides.
-        let begun = || target.sql("SELECT trx_rows_modified > 1000 FROM information_schema.innodb_trx").contains('1');
+        let begun =
+            || target.sql("SELECT trx_rows_modified > 1000 FROM information_schema.innodb_trx").contains('1');
         wait_until("rows of it arrive", LIMIT, || begun() || rows(&target) > 0);
         bridge.kill();
         bridge.run();
