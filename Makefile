@@ -10,7 +10,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 CHECKED = --all-targets --features failpoints
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench-catchup bench-latency bench-memory soak fuzz clean tools fuzz-tools
+.PHONY: help demo test lint bench bench-catchup bench-latency bench-memory soak fuzz clean tools fuzz-tools
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: tools lint ## Lints, unit, property and integration tests, documentation: 
 lint: tools ## Formatting and clippy, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --quiet $(CHECKED) -- -D warnings
+
+bench: tools ## Every workload, everyone, at 0 and at 40 ms; writes target/bench/all.json (takes an hour)
+	BENCH_TRANSACTIONS=$${BENCH_TRANSACTIONS:-20000} $(CARGO) bench --bench rig -- all
 
 bench-catchup: tools ## Catching up, beside native replicas; writes target/bench/catchup.json
 	$(CARGO) bench --bench rig -- catchup

@@ -159,6 +159,8 @@ codes! {
     NativeRunning = "BB4011", Target, Policy::Stop(EX_UNAVAILABLE), "stop it first (Azure: CALL mysql.az_replication_stop)";
     /// The progress table is damaged or from another version.
     Progress = "BB4012", Target, Policy::Stop(EX_DATAERR), "do not edit binbridge.progress by hand; restore the row or copy the data again";
+    /// The native channel cannot be taken over or handed back as it is.
+    NativeChannel = "BB4013", Target, Policy::Stop(EX_DATAERR), "see the message: it names what the channel lacks and the statement or setting that mends it";
 
     /// A server said something outside the protocol.
     Protocol = "BB9001", Bug, Policy::Stop(EX_SOFTWARE), "is the port a MySQL server's? otherwise please report this with the log";

@@ -16,6 +16,16 @@ pub const NAMES: &[&str] = &[
     "ddl.after_run",
     "ddl.after_end",
     "source.after_event",
+    "takeover.after_begin",
+    "takeover.after_stop",
+    "takeover.before_active",
+    "takeover.after_active",
+    "handback.after_drain",
+    "handback.after_begin",
+    "handback.after_fill",
+    "handback.after_point",
+    "handback.after_mark",
+    "handback.after_start",
 ];
 
 /// Dies here if the environment asks for it.

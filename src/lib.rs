@@ -34,6 +34,8 @@ pub mod schedule;
 
 pub mod apply;
 
+pub mod native;
+
 pub mod bridge;
 
 pub mod config;

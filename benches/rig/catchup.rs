@@ -16,20 +16,39 @@ struct Runs<'a> {
 }
 
 pub(crate) fn run(settings: &Settings) -> Vec<Measurement> {
-    let stage = Stage::build(settings);
-    let workloads = settings.chosen(&workload::CATCH_UP, |workload| workload.name);
-    workloads.into_iter().flat_map(|workload| run_workload(settings, &stage, workload)).collect()
+    race(settings, &Stage::build(settings, false), &workload::CATCH_UP, &contender::CATCH_UP)
+}
+
+/// Every workload, everyone.
+pub(crate) fn all(settings: &Settings) -> Vec<Measurement> {
+    race(settings, &Stage::build(settings, true), &workload::ALL, &contender::ALL)
+}
+
+fn race(
+    settings: &Settings,
+    stage: &Stage,
+    workloads: &[Workload],
+    contenders: &[Contender],
+) -> Vec<Measurement> {
+    let workloads = settings.chosen(workloads, |workload| workload.name);
+    let contenders = settings.chosen(contenders, |contender| contender.name);
+    workloads.into_iter().flat_map(|workload| run_workload(settings, stage, workload, &contenders)).collect()
 }
 
 /// The source writes once; then every contender brings the same target in step with it, one after the other, and all of
 /// that again, so that a change of the machine's pace meets all of them.
-fn run_workload(settings: &Settings, stage: &Stage, workload: &Workload) -> Vec<Measurement> {
+fn run_workload(
+    settings: &Settings,
+    stage: &Stage,
+    workload: &Workload,
+    contenders: &[&Contender],
+) -> Vec<Measurement> {
     let start = stage.fresh_source(workload.format);
-    println!("{}: the source writes {} transactions", workload.name, settings.transactions);
-    load::run(&stage.source, settings.rows, workload.keys, settings.transactions);
-    let contenders = settings.chosen(&contender::CATCH_UP, |contender| contender.name);
+    let count = workload.count(settings.transactions);
+    println!("{}: the source writes {count} transactions", workload.name);
+    load::run(&stage.source, settings.rows, workload.shape, count);
     let mut all: Vec<Runs<'_>> =
-        contenders.into_iter().map(|contender| Runs { contender, took: Vec::new(), equal: true }).collect();
+        contenders.iter().map(|contender| Runs { contender, took: Vec::new(), equal: true }).collect();
     for _ in 0..settings.repeat {
         for runs in &mut all {
             stage.fresh_target();
@@ -60,7 +79,7 @@ fn measurements(settings: &Settings, workload: &Workload, all: &[Runs<'_>]) -> V
         contender: runs.contender.name.to_owned(),
         rtt_ms: runs.contender.rtt_ms(),
         seconds: seconds(runs),
-        transactions: settings.transactions,
+        transactions: workload.count(settings.transactions),
         ratio: best.map(|best| best / seconds(runs)),
         target_cpu_s: median(runs.took.iter().map(|took| took.target_cpu_s)),
         own_cpu_s: optional(runs, |took| took.own_cpu_s),

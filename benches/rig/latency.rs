@@ -3,6 +3,7 @@
 //! Both contenders meet the same load, one after the other, and are measured in the same way: see [`crate::commits`].
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::commits::commits;
 use crate::contender::{self, Contender};
@@ -14,8 +15,11 @@ use crate::support::compare;
 use crate::sysbench::SCHEMA;
 use crate::workload::{self, Paced};
 
+/// Not counted: the first transactions meet cold caches on both ends.
+const WARM_UP: Duration = Duration::from_secs(3);
+
 pub(crate) fn run(settings: &Settings) -> Vec<Measurement> {
-    let stage = Stage::build(settings);
+    let stage = Stage::build(settings, false);
     let mut measurements = Vec::new();
     for paced in settings.chosen(&workload::LATENCY, |paced| paced.name) {
         for contender in settings.chosen(&contender::LATENCY, |contender| contender.name) {
@@ -32,11 +36,15 @@ fn measure(settings: &Settings, stage: &Stage, paced: &Paced, contender: &Conten
     let target_start = stage.target.coordinates();
     let mut running = contender.start(stage, &start, settings);
     running.wait_caught_up();
-    let transactions = load::run_paced(&stage.source, settings.rows, paced, settings.duration);
+    let written = load::run_paced(&stage.source, settings.rows, paced, WARM_UP + settings.duration);
     let took = running.wait_caught_up();
     drop(running);
     let equal = compare(&stage.source, &stage.target, &[SCHEMA]);
-    let latencies = latencies(&commits(&stage.source, &start), &commits(&stage.target, &target_start));
+    let warm_up = u64::from(paced.rate) * WARM_UP.as_secs();
+    let transactions = written - warm_up;
+    let mut markers = commits(&stage.source, &start);
+    markers.retain(|marker, _| *marker >= warm_up);
+    let latencies = latencies(&markers, &commits(&stage.target, &target_start));
     assert_eq!(u64::try_from(latencies.len()), Ok(transactions), "every marker is in both logs");
     let part = |part: f64| quantile(latencies.iter().copied(), part);
     println!("{}: {} {:.1} ms, 99 % within {:.1} ms", paced.name, contender.name, part(0.5), part(0.99));

@@ -1,6 +1,8 @@
 //! Runs the workload on the source.
 
 use std::future::Future;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use binbridge::error::{Code, Error};
@@ -8,9 +10,10 @@ use binbridge::wire::{Connection, Endpoint, Redacted, Secret, SslMode, Timeouts,
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::shapes::Writer;
 use crate::support::{APP, Server};
-use crate::sysbench::{Generator, TABLES, fill};
-use crate::workload::{Keys, Paced};
+use crate::sysbench::{Generator, SCHEMA, TABLES, fill};
+use crate::workload::{Keys, Paced, Shape};
 
 /// Sessions that write at once where speed is all that counts.
 const CONNECTIONS: u64 = 8;
@@ -30,19 +33,51 @@ pub(crate) fn fill_tables(source: &Server, rows: u64) {
 }
 
 /// Commits `count` transactions as fast as it goes.
-pub(crate) fn run(source: &Server, rows: u64, keys: Keys, count: u64) {
+pub(crate) fn run(source: &Server, rows: u64, shape: Shape, count: u64) {
     let endpoint = endpoint(source);
+    let _altering = (shape == Shape::WithDdl).then(|| Altering::start(source));
     each(0..CONNECTIONS, move |session| {
         let endpoint = endpoint.clone();
-        let share = count / CONNECTIONS + u64::from(session < count % CONNECTIONS);
+        let commits = count / CONNECTIONS + u64::from(session < count % CONNECTIONS);
         async move {
             let mut connection = Connection::connect(&endpoint).await.expect("the source takes sessions");
-            let mut generator = Generator::new(1000 + session, rows, keys);
-            for _ in 0..share {
-                commit(&mut connection, &generator.transaction(None)).await;
+            let mut writer = Writer::new(shape, session, CONNECTIONS, rows);
+            for _ in 0..commits {
+                commit(&mut connection, &writer.transaction()).await;
             }
         }
     });
+}
+
+/// A session that alters a table every second, until dropped.
+struct Altering {
+    over: mpsc::Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Altering {
+    fn start(source: &Server) -> Self {
+        let mut session = source.session_as(APP).expect("the source takes sessions");
+        let (over, is_over) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let mut added = false;
+            while is_over.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                let change = if added { "DROP COLUMN extra" } else { "ADD COLUMN extra INT NULL" };
+                added = !added;
+                session.run(&format!("ALTER TABLE {SCHEMA}.sbtest1 {change}")).expect("the table changes");
+            }
+        });
+        Self { over, thread: Some(thread) }
+    }
+}
+
+impl Drop for Altering {
+    fn drop(&mut self) {
+        let _ = self.over.send(());
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            eprintln!("the session that alters a table has failed");
+        }
+    }
 }
 
 /// Commits transactions at a rate, each with a marker of its own, for `duration`. Returns how many.
@@ -50,12 +85,12 @@ pub(crate) fn run_paced(source: &Server, rows: u64, paced: &Paced, duration: Dur
     let endpoint = endpoint(source);
     let period = Duration::from_secs(1) / paced.rate;
     let count = u64::from(paced.rate) * duration.as_secs();
-    let (connections, keys) = (u64::from(paced.connections), paced.workload.keys);
+    let connections = u64::from(paced.connections);
     each(0..connections, move |session| {
         let endpoint = endpoint.clone();
         async move {
             let mut connection = Connection::connect(&endpoint).await.expect("the source takes sessions");
-            let mut generator = Generator::new(2000 + session, rows, keys);
+            let mut generator = Generator::new(2000 + session, rows, Keys::Hot);
             let begin = Instant::now();
             for number in (session..count).step_by(usize::try_from(connections).unwrap_or(1)) {
                 sleep_until(begin + period * u32::try_from(number).expect("a small number")).await;
@@ -67,13 +102,13 @@ pub(crate) fn run_paced(source: &Server, rows: u64, paced: &Paced, duration: Dur
 }
 
 /// Commits as fast as it goes for `duration`. Returns how many.
-pub(crate) fn run_for(source: &Server, rows: u64, keys: Keys, duration: Duration) -> u64 {
+pub(crate) fn run_for(source: &Server, rows: u64, duration: Duration) -> u64 {
     let endpoint = endpoint(source);
     let counts = each(0..CONNECTIONS, move |session| {
         let endpoint = endpoint.clone();
         async move {
             let mut connection = Connection::connect(&endpoint).await.expect("the source takes sessions");
-            let mut generator = Generator::new(3000 + session, rows, keys);
+            let mut generator = Generator::new(3000 + session, rows, Keys::Hot);
             let until = Instant::now() + duration;
             let mut count: u64 = 0;
             while Instant::now() < until {

@@ -1,6 +1,6 @@
 //! What binbridge is measured with: the same workload, the same target, MySQL's own replication beside it.
 //!
-//! `cargo bench --bench rig -- catchup` (`latency`, `memory`; several, or none for all). Each prints a table and writes
+//! `cargo bench --bench rig -- catchup` (`latency`, `memory`, `all`; several, or none for each of them). Each prints a table and writes
 //! `target/bench/<name>.json`. [`settings`] has the environment variables that scale it.
 
 #![allow(
@@ -24,6 +24,7 @@ mod memory;
 mod process;
 mod report;
 mod settings;
+mod shapes;
 mod stage;
 mod sysbench;
 mod workload;
@@ -35,8 +36,8 @@ use settings::Settings;
 
 type Bench = fn(&Settings) -> Vec<Measurement>;
 
-const BENCHES: [(&str, Bench); 3] =
-    [("catchup", catchup::run), ("latency", latency::run), ("memory", memory::run)];
+const BENCHES: [(&str, Bench); 4] =
+    [("catchup", catchup::run), ("latency", latency::run), ("memory", memory::run), ("all", catchup::all)];
 
 fn main() -> ExitCode {
     // Cargo adds an argument of its own.

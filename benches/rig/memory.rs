@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::contender::{self, Took};
+use crate::contender::{self, Applier, Contender, Took};
 use crate::load;
 use crate::process::sampled_rss_mib;
 use crate::report::Measurement;
@@ -10,28 +10,27 @@ use crate::settings::Settings;
 use crate::stage::Stage;
 use crate::support::compare;
 use crate::sysbench::{SCHEMA, TABLES};
-use crate::workload::{self, Keys, Pressure, Shape};
+use crate::workload::{self, Kind, Pressure};
 
 /// Until then buffers fill.
 const WARM_UP: Duration = Duration::from_secs(3);
 const SAMPLES_PER_SECOND: usize = 10;
 
 pub(crate) fn run(settings: &Settings) -> Vec<Measurement> {
-    let stage = Stage::build(settings);
+    let stage = Stage::build(settings, false);
     let pressures = settings.chosen(&workload::MEMORY, |pressure| pressure.name);
     pressures
         .into_iter()
-        .map(|pressure| match pressure.shape {
-            Shape::Steady => steady(settings, &stage, pressure),
-            Shape::Large => large(settings, &stage, pressure),
+        .map(|pressure| match pressure.kind {
+            Kind::Steady => steady(settings, &stage, pressure),
+            Kind::Large => large(settings, &stage, pressure),
         })
         .collect()
 }
 
 fn steady(settings: &Settings, stage: &Stage, pressure: &Pressure) -> Measurement {
-    let (took, samples, transactions) = watched(settings, stage, pressure, || {
-        load::run_for(&stage.source, settings.rows, Keys::Hot, settings.duration)
-    });
+    let (took, samples, transactions) =
+        watched(settings, stage, pressure, || load::run_for(&stage.source, settings.rows, settings.duration));
     let warm_up = usize::try_from(WARM_UP.as_secs()).unwrap_or(0) * SAMPLES_PER_SECOND;
     let held = samples.iter().skip(warm_up).copied().fold(0.0, f64::max);
     println!("{}: {held:.1} MiB while {transactions} transactions were written", pressure.name);
@@ -54,7 +53,9 @@ fn watched<T>(
 ) -> (Took, Vec<f64>, T) {
     let start = stage.fresh_source(pressure.format);
     stage.fresh_target();
-    let mut running = contender::CATCH_UP[3].start(stage, &start, settings);
+    let contender =
+        Contender { applier: Applier::Binbridge { keys: pressure.keys }, ..contender::CATCH_UP[3] };
+    let mut running = contender.start(stage, &start, settings);
     running.wait_caught_up();
     let pid = running.pid().expect("a bridge has a process");
     let ((took, value), samples) = sampled_rss_mib(pid, || {

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use crate::load;
 use crate::settings::Settings;
+use crate::shapes;
 use crate::support::{Coordinates, Server, ServerOptions, azure_options, dump_restore, rds_options};
-use crate::sysbench::{SCHEMA, schema};
+use crate::sysbench::{SCHEMA, TABLES, schema};
 
 /// A source like RDS and a durable target like Azure, with equal tables.
 pub(crate) struct Stage {
@@ -17,11 +18,12 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Loads the tables once, copies them to the target, and keeps both data folders.
-    pub(crate) fn build(settings: &Settings) -> Self {
+    pub(crate) fn build(settings: &Settings, gtid: bool) -> Self {
         println!("loading {} rows into each table", settings.rows);
-        let source = Server::start(roomy(rds_options("source", "ROW")));
-        let target = Server::start(roomy(ServerOptions { durable: true, ..azure_options("target") }));
+        let source = Server::start(roomy(ServerOptions { gtid, ..rds_options("source", "ROW") }));
+        let target = Server::start(roomy(ServerOptions { durable: true, gtid, ..azure_options("target") }));
         source.sql(&schema());
+        source.sql(&shapes::schema());
         load::fill_tables(&source, settings.rows);
         dump_restore(&source, &target, &[SCHEMA]);
         let templates = tempfile::tempdir().expect("a temporary folder");
@@ -39,10 +41,16 @@ impl Stage {
         self.source.coordinates()
     }
 
-    /// A target as loaded, running.
+    /// A target as loaded, running, its pages in memory as those of a server that has been at work for a while.
     pub(crate) fn fresh_target(&self) {
         self.put_back(&self.target, "target");
         self.target.start_again();
+        for table in 1..=TABLES {
+            self.target.sql(&format!(
+                "SELECT SUM(LENGTH(pad)) FROM {SCHEMA}.sbtest{table} FORCE INDEX (PRIMARY); \
+                 SELECT SUM(k) FROM {SCHEMA}.sbtest{table} FORCE INDEX (k_{table})"
+            ));
+        }
     }
 
     fn put_back(&self, server: &Server, name: &str) {

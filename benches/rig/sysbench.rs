@@ -39,11 +39,10 @@ pub(crate) fn fill(table: u32, rows: u64) -> impl Iterator<Item = String> {
     (0..rows).step_by(usize::try_from(ROWS_AT_ONCE).unwrap_or(1)).map(move |first| {
         let mut sql = format!("INSERT INTO {SCHEMA}.sbtest{table} (id, k, c, pad) VALUES ");
         for id in first + 1..=(first + ROWS_AT_ONCE).min(rows) {
-            let _ = write!(sql, "{}({id}, {}, '", if id == first + 1 { "" } else { "," }, generator.id());
-            generator.digits(10, &mut sql);
-            sql += "', '";
-            generator.digits(5, &mut sql);
-            sql += "')";
+            if id > first + 1 {
+                sql.push(',');
+            }
+            generator.row(id, &mut sql);
         }
         sql
     })
@@ -63,26 +62,41 @@ impl Generator {
 
     /// One transaction as one text of statements; `marker` goes into the table `beat`.
     pub(crate) fn transaction(&mut self, marker: Option<u64>) -> String {
-        let mut sql = String::with_capacity(640);
-        sql += "BEGIN;";
+        let mut sql = format!("BEGIN;{};{};", self.update_index(), self.update_non_index());
         let (table, id) = (self.table(), self.id());
-        let _ = write!(sql, "UPDATE {SCHEMA}.sbtest{table} SET k=k+1 WHERE id={id};");
-        let (table, id) = (self.table(), self.id());
-        let _ = write!(sql, "UPDATE {SCHEMA}.sbtest{table} SET c='");
-        self.digits(10, &mut sql);
-        let _ = write!(sql, "' WHERE id={id};");
-        let (table, id, k) = (self.table(), self.id(), self.id());
-        let _ = write!(sql, "DELETE FROM {SCHEMA}.sbtest{table} WHERE id={id};");
-        let _ = write!(sql, "INSERT INTO {SCHEMA}.sbtest{table} (id, k, c, pad) VALUES ({id}, {k}, '");
-        self.digits(10, &mut sql);
-        sql += "', '";
-        self.digits(5, &mut sql);
-        sql += "');";
+        let _ = write!(
+            sql,
+            "DELETE FROM {SCHEMA}.sbtest{table} WHERE id={id};\
+             INSERT INTO {SCHEMA}.sbtest{table} (id, k, c, pad) VALUES "
+        );
+        self.row(id, &mut sql);
+        sql.push(';');
         if let Some(marker) = marker {
             let _ = write!(sql, "INSERT INTO {SCHEMA}.beat VALUES ({marker});");
         }
-        sql += "COMMIT";
+        sql + "COMMIT"
+    }
+
+    pub(crate) fn update_index(&mut self) -> String {
+        let (table, id) = (self.table(), self.id());
+        format!("UPDATE {SCHEMA}.sbtest{table} SET k=k+1 WHERE id={id}")
+    }
+
+    pub(crate) fn update_non_index(&mut self) -> String {
+        let (table, id) = (self.table(), self.id());
+        let mut sql = format!("UPDATE {SCHEMA}.sbtest{table} SET c='");
+        self.digits(10, &mut sql);
+        let _ = write!(sql, "' WHERE id={id}");
         sql
+    }
+
+    /// The values of one row, in parentheses.
+    pub(crate) fn row(&mut self, id: u64, sql: &mut String) {
+        let _ = write!(sql, "({id}, {}, '", self.id());
+        self.digits(10, sql);
+        sql.push_str("', '");
+        self.digits(5, sql);
+        sql.push_str("')");
     }
 
     fn table(&mut self) -> u32 {
@@ -115,7 +129,7 @@ impl Generator {
     }
 
     /// Groups of eleven digits.
-    fn digits(&mut self, groups: usize, sql: &mut String) {
+    pub(crate) fn digits(&mut self, groups: usize, sql: &mut String) {
         for group in 0..groups {
             let number = self.random.u64(0..100_000_000_000);
             let _ = write!(sql, "{}{number:011}", if group == 0 { "" } else { "-" });

@@ -14,19 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bail;
 use crate::error::{Error, Result};
-use crate::failpoint;
 use crate::observe::Observer;
 use crate::position::{Coordinates, Gtid, GtidSet};
 use crate::progress::{Fence, Mark, Seq};
-use crate::transaction::{Body, Piece, StatementChange, Transaction, Unit};
+use crate::transaction::{Body, Transaction, Unit};
 
 use super::desk::{Desk, SharedDesk};
 use super::lane::{HeldBack, Lane, UnderWay};
 use super::split::Splitter;
 use super::worker::{Applied, Order, Report, Settings, Worker};
-use super::{
-    Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Job, Ownership, Pace, Session, preserve,
-};
+use super::{Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Ownership, Pace, Session, preserve};
 
 /// Why the coordinator stopped without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +38,8 @@ pub enum Ended {
 const ORDERS: usize = 256;
 /// Small batches in flight at most: enough to hide a long way to the target, few enough to let batches form.
 const MOST_SMALL: usize = 16;
+/// Windows of single transactions that a worker may have or wait for.
+const MOST_SINGLE: usize = 32;
 /// One more small batch in flight per this much of round-trip time.
 const SMALL_PER: Duration = Duration::from_millis(3);
 /// How long the other workers may take to commit what they have, after one has failed.
@@ -48,19 +47,19 @@ const LAST_COMMITS: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Coordinator {
-    desk: SharedDesk,
-    settings: Settings,
-    observer: Arc<Observer>,
-    applied: Applied,
-    admission: Admission,
+    pub(super) desk: SharedDesk,
+    pub(super) settings: Settings,
+    pub(super) observer: Arc<Observer>,
+    pub(super) applied: Applied,
+    pub(super) admission: Admission,
     pace: Pace,
     pending: Batch,
     lanes: Vec<Lane>,
     reports: mpsc::Receiver<Report>,
     tasks: JoinSet<Result<()>>,
-    splitter: Option<Splitter>,
+    pub(super) splitter: Option<Splitter>,
     /// The large transaction that is under way, and whether an earlier process applied it.
-    streaming: Option<(Seq, bool)>,
+    pub(super) streaming: Option<(Seq, bool)>,
     fence: Fence,
     max_packet: usize,
     round_trip: Duration,
@@ -83,7 +82,8 @@ impl Coordinator {
         };
         let max_packet = sessions.iter().map(|session| session.max_packet).min().unwrap_or_default();
         let round_trip = sessions.iter().map(|session| session.round_trip).min().unwrap_or_default();
-        let desk: SharedDesk = Arc::new(Mutex::new(Desk::new(ddl)));
+        let wants_keys = settings.merge || sessions.len() > 1;
+        let desk: SharedDesk = Arc::new(Mutex::new(Desk::new(ddl, wants_keys)));
         let applied = Applied::new(ownership.recovered.frontier.clone());
         let (reporting, reports) = mpsc::channel(ORDERS);
         let mut lanes = Vec::new();
@@ -149,7 +149,7 @@ impl Coordinator {
     ) -> Result<Ended> {
         loop {
             self.dispatch(self.small_room()).await?;
-            let room = !self.pace.is_full(&self.pending);
+            let room = !self.has_enough();
             tokio::select! {
                 biased;
                 Some(report) = self.reports.recv() => self.heard(&report)?,
@@ -166,7 +166,7 @@ impl Coordinator {
     /// Takes what is there, up to a full batch, without waiting.
     async fn take(&mut self, first: Delivery, deliveries: &mut mpsc::Receiver<Delivery>) -> Result<()> {
         self.accept(first).await?;
-        while !self.pace.is_full(&self.pending) {
+        while !self.has_enough() {
             let Ok(delivery) = deliveries.try_recv() else { break };
             self.accept(delivery).await?;
         }
@@ -212,80 +212,13 @@ impl Coordinator {
     }
 
     /// What comes before a transaction that cannot keep its GTID is committed.
-    async fn require_gtid(&mut self, gtid: Option<&Gtid>, start: &Coordinates) -> Result<()> {
+    pub(super) async fn require_gtid(&mut self, gtid: Option<&Gtid>, start: &Coordinates) -> Result<()> {
         if self.settings.gtids == Gtids::Preserve
             && let Err(error) = preserve::require_gtid(gtid, start)
         {
             self.flush().await?;
             return Err(error);
         }
-        Ok(())
-    }
-
-    /// A part of a large transaction. The first waits until nothing else is under way.
-    async fn piece(
-        &mut self,
-        mut piece: Piece,
-        share: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) -> Result<()> {
-        if piece.index == 0 {
-            self.require_gtid(piece.gtid.as_ref(), &piece.start).await?;
-            self.flush().await?;
-            let skip = self.applied.lock().applied_earlier(piece.seq)
-                || self.admission.has_executed(piece.gtid.as_ref());
-            self.streaming = Some((piece.seq, skip));
-            if let (Some(create), false) = (piece.create.take(), skip) {
-                self.run_statement(piece.seq, &piece.start, piece.gtid.as_ref(), &create).await?;
-                piece.gtid = None;
-            }
-        }
-        match self.streaming {
-            Some((seq, _)) if seq != piece.seq => {
-                bail!(Invariant, "a piece of transaction {} without the piece before it", piece.seq)
-            }
-            Some((_, false)) => self.first(Order::Piece(piece, share)).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Runs a statement that commits by itself, then records its end like a batch (with the rows of a
-    /// `CREATE TABLE ... SELECT`).
-    async fn run_ddl(&mut self, mut job: Job) -> Result<()> {
-        let body = std::mem::replace(&mut job.transaction.body, Body::Changes(Vec::new()));
-        let (statement, rows) = match body {
-            Body::Ddl(statement) => (statement, Vec::new()),
-            Body::CreateSelect(statement, rows) => (statement, rows),
-            _ => bail!(Invariant, "not a DDL statement"),
-        };
-        let (seq, start) = (job.transaction.seq, job.transaction.start.clone());
-        let gtid = job.transaction.gtid.clone();
-        self.run_statement(seq, &start, gtid.as_ref(), &statement).await?;
-        job.transaction.body = Body::Changes(rows);
-        let mut batch = Batch { ends_ddl: true, ..Batch::default() };
-        batch.push(job);
-        if let Some(misfit) = self.desk.lock().await.fit(&mut batch.jobs).await?.1 {
-            return Err(misfit);
-        }
-        self.one_under_way();
-        self.first(Order::Batch(batch)).await?;
-        self.flush().await?;
-        failpoint::hit("ddl.after_end");
-        Ok(())
-    }
-
-    async fn run_statement(
-        &mut self,
-        seq: Seq,
-        start: &Coordinates,
-        gtid: Option<&Gtid>,
-        statement: &StatementChange,
-    ) -> Result<()> {
-        let gtid = gtid.filter(|_| self.settings.gtids == Gtids::Preserve);
-        self.desk.lock().await.run_once(seq, start, gtid, statement).await?;
-        if let Some(splitter) = &mut self.splitter {
-            splitter.forget();
-        }
-        self.observer.ddl();
         Ok(())
     }
 
@@ -305,7 +238,11 @@ impl Coordinator {
         self.release().await?;
         while !self.pending.is_empty() {
             let full = self.pace.is_full(&self.pending);
-            let room = if full { self.settings.depth } else { small_room };
+            let room = match self.shared_singly() {
+                true => MOST_SINGLE,
+                false if full => self.settings.depth,
+                false => small_room,
+            };
             if self.lanes.iter().any(|lane| lane.under_way.len() + lane.held_back.len() >= room) {
                 break;
             }
@@ -319,9 +256,22 @@ impl Coordinator {
         usize::try_from(per_trip).unwrap_or(MOST_SMALL).saturating_add(1).min(MOST_SMALL)
     }
 
+    /// Whether more than what is pending would not be ordered together.
+    fn has_enough(&self) -> bool {
+        self.pace.is_full(&self.pending)
+            || self.shared_singly() && self.pending.jobs.len() >= 4 * self.lanes.len()
+    }
+
+    /// Where each transaction is a commit of its own, small windows let workers commit together: of a large one with few
+    /// hot rows, one worker would have nearly everything.
+    fn shared_singly(&self) -> bool {
+        self.settings.gtids == Gtids::Preserve && self.lanes.len() > 1
+    }
+
     /// Orders as much of what is pending as one commit may carry.
     async fn order_window(&mut self) -> Result<()> {
-        let size = self.pace.transactions().min(self.pending.jobs.len());
+        let most = if self.shared_singly() { self.lanes.len() } else { usize::MAX };
+        let size = self.pace.transactions().min(self.pending.jobs.len()).min(most);
         let rest = self.pending.split_off(size);
         let mut window = std::mem::replace(&mut self.pending, rest);
         let (fitting, misfit) = self.desk.lock().await.fit(&mut window.jobs).await?;
@@ -380,17 +330,17 @@ impl Coordinator {
     }
 
     /// To the first worker, which alone does what must stand alone.
-    async fn first(&mut self, order: Order) -> Result<()> {
+    pub(super) async fn first(&mut self, order: Order) -> Result<()> {
         self.order(0, order).await
     }
 
-    fn one_under_way(&mut self) {
+    pub(super) fn one_under_way(&mut self) {
         if let Some(lane) = self.lanes.first_mut() {
             lane.under_way.push_back(UnderWay { left: 1, bytes: 0, window: 0, of: 1 });
         }
     }
 
-    async fn order(&mut self, lane: usize, order: Order) -> Result<()> {
+    pub(super) async fn order(&mut self, lane: usize, order: Order) -> Result<()> {
         let Some(lane) = self.lanes.get(lane) else { bail!(Invariant, "there is no worker {lane}") };
         let orders = lane.orders.clone();
         let room = loop {
@@ -441,7 +391,7 @@ impl Coordinator {
     }
 
     /// Orders everything pending and waits until all of it is committed.
-    async fn flush(&mut self) -> Result<()> {
+    pub(super) async fn flush(&mut self) -> Result<()> {
         loop {
             self.dispatch(self.settings.depth).await?;
             if self.pending.is_empty() && self.is_idle() {

@@ -21,6 +21,8 @@ use super::{DdlSession, Job, Schema};
 pub(super) struct Desk {
     pub(super) ddl: DdlSession,
     pub(super) schema: Schema,
+    /// Keys are asked for: by net batches, and by workers that share a window.
+    wants_keys: bool,
 }
 
 /// Held for questions and for DDL, never while changes are encoded.
@@ -30,13 +32,15 @@ pub(super) type SharedDesk = Arc<Mutex<Desk>>;
 pub(super) type Keys = HashMap<usize, Arc<TableKeys>>;
 
 impl Desk {
-    pub(super) fn new(ddl: DdlSession) -> Self {
-        Self { ddl, schema: Schema::default() }
+    pub(super) fn new(ddl: DdlSession, wants_keys: bool) -> Self {
+        Self { ddl, schema: Schema::default(), wants_keys }
     }
 
     /// Makes sure that transactions fit the target's tables. Gives how many do from the first on, and why the next one
     /// does not.
     pub(super) async fn fit(&mut self, jobs: &mut [Job]) -> Result<(usize, Option<Error>)> {
+        let tables = jobs.iter().flat_map(|job| changes(&job.transaction.body)).filter_map(Change::table);
+        self.schema.read_ahead(self.ddl.connection(), tables, self.wants_keys).await?;
         for (index, job) in jobs.iter_mut().enumerate() {
             let statements = changes_mut(&mut job.transaction.body);
             self.schema.settle_databases(self.ddl.connection(), statements).await?;

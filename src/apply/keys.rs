@@ -62,31 +62,63 @@ impl KeyCatalogue {
         Ok(())
     }
 
-    async fn read(&mut self, connection: &mut Connection, name: &TableName) -> Result<Arc<TableKeys>> {
+    /// Reads the keys of several tables, as far as they are not known, in two round trips. The caller ends the
+    /// transaction.
+    pub(super) async fn read_ahead(
+        &mut self,
+        connection: &mut Connection,
+        tables: impl Iterator<Item = &Arc<Routed>>,
+    ) -> Result<()> {
+        let mut names: Vec<TableName> = tables.map(|table| name(&table.schema, &table.table)).collect();
+        names.retain(|name| !self.tables.contains_key(name));
+        names.sort_unstable_by(|one, other| (&one.schema, &one.table).cmp(&(&other.schema, &other.table)));
+        names.dedup();
+        self.read_foreign(connection).await?;
+        let questions: Vec<String> = names.iter().flat_map(questions).collect();
+        let answers = connection.query_each(&questions).await?;
+        for (name, answers) in names.into_iter().zip(answers.chunks(2)) {
+            if let [columns, unique] = answers {
+                let keys = assemble(columns, unique, self.foreign.as_deref().unwrap_or_default());
+                self.tables.insert(name, Arc::new(keys));
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_foreign(&mut self, connection: &mut Connection) -> Result<()> {
         if self.foreign.is_none() {
             self.foreign = Some(foreign_keys(&connection.query(FOREIGN_KEYS).await?));
         }
-        let quoted = (quote_text(&name.schema), quote_text(&name.table));
-        let place = format!("table_schema = {} AND table_name = {}", quoted.0, quoted.1);
-        let columns = connection
-            .query(&format!(
-                "SELECT column_name, collation_name, extra LIKE '%VIRTUAL GENERATED%', \
-                 column_name = 'my_row_id' AND extra LIKE '%INVISIBLE%' AND ordinal_position = 1, \
-                 table_schema, table_name \
-                 FROM information_schema.columns WHERE {place} ORDER BY ordinal_position"
-            ))
-            .await?;
-        // A part that is an expression has no column.
-        let unique = connection
-            .query(&format!(
-                "SELECT index_name, column_name, sub_part FROM information_schema.statistics \
-                 WHERE {place} AND non_unique = 0 ORDER BY index_name, seq_in_index"
-            ))
-            .await?;
+        Ok(())
+    }
+
+    async fn read(&mut self, connection: &mut Connection, name: &TableName) -> Result<Arc<TableKeys>> {
+        self.read_foreign(connection).await?;
+        let answers = connection.query_each(&questions(name)).await?;
         // Without this the next question would see the schema as it is now.
         connection.execute("COMMIT").await?;
-        Ok(Arc::new(assemble(&columns, &unique, self.foreign.as_deref().unwrap_or_default())))
+        let empty = Rows::default();
+        let [columns, unique] = [0, 1].map(|index| answers.get(index).unwrap_or(&empty));
+        Ok(Arc::new(assemble(columns, unique, self.foreign.as_deref().unwrap_or_default())))
     }
+}
+
+/// What is asked of one table: its columns, and the parts of its unique keys (one that is an expression has no column).
+fn questions(name: &TableName) -> [String; 2] {
+    let place =
+        format!("table_schema = {} AND table_name = {}", quote_text(&name.schema), quote_text(&name.table));
+    [
+        format!(
+            "SELECT column_name, collation_name, extra LIKE '%VIRTUAL GENERATED%', \
+             column_name = 'my_row_id' AND extra LIKE '%INVISIBLE%' AND ordinal_position = 1, \
+             table_schema, table_name \
+             FROM information_schema.columns WHERE {place} ORDER BY ordinal_position"
+        ),
+        format!(
+            "SELECT index_name, column_name, sub_part FROM information_schema.statistics \
+             WHERE {place} AND non_unique = 0 ORDER BY index_name, seq_in_index"
+        ),
+    ]
 }
 
 /// More tables than this at once are read anew.

@@ -5,6 +5,7 @@
 //! packets may be on their way without an answer: if one fails, those behind it do nothing.
 
 mod admit;
+mod alone;
 mod batch;
 mod context;
 mod coordinator;
@@ -16,6 +17,7 @@ mod failure;
 mod fingerprint;
 mod keys;
 mod lane;
+mod lease;
 mod net;
 mod owner;
 mod pipeline;
@@ -33,6 +35,7 @@ pub use context::SessionContext;
 pub use coordinator::{Coordinator, Ended};
 pub use ddl::DdlSession;
 pub use encode::{Encoder, Packet};
+pub use lease::Lease;
 pub use owner::{Owner, Ownership};
 pub use schema::{Schema, TargetColumn, TargetTable};
 pub use session::Session;

@@ -52,6 +52,11 @@ impl Owner {
         Self { tables: Tables::new(schema, bridge), lock: format!("binbridge:{short}") }
     }
 
+    /// The name of a lock of this bridge on the target.
+    pub(super) fn lock_name(&self, what: &str) -> String {
+        format!("{}:{what}", self.lock)
+    }
+
     /// The session that runs DDL. Who was the owner `before` and no longer is leaves the new owner alone.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::binlog::{Column, ColumnType};
 use crate::error::{Code, Error, Result};
 use crate::schedule::TableKeys;
 use crate::transaction::{Change, Routed};
-use crate::wire::{Connection, quote_text};
+use crate::wire::{Connection, Rows, quote_text};
 
 use super::keys::KeyCatalogue;
 
@@ -49,6 +49,8 @@ pub struct Schema {
     charsets: HashMap<u32, String>,
     /// Whether a schema is there.
     databases: HashMap<Bytes, bool>,
+    /// Tables read ahead, by the address of the table map.
+    ahead: HashMap<usize, Option<TargetTable>>,
     keys: KeyCatalogue,
 }
 
@@ -61,7 +63,43 @@ impl Schema {
     pub fn forget(&mut self) {
         self.fitting.clear();
         self.databases.clear();
+        self.ahead.clear();
         self.keys.forget();
+    }
+
+    /// Reads the tables that are not known yet, with their keys where they will be asked for, all in a few round trips.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn read_ahead<'a>(
+        &mut self,
+        connection: &mut Connection,
+        tables: impl Iterator<Item = &'a Arc<Routed>>,
+        with_keys: bool,
+    ) -> Result<()> {
+        let mut new: HashMap<usize, &Arc<Routed>> = HashMap::new();
+        for table in tables {
+            let address = Arc::as_ptr(table).addr();
+            if !self.fitting.contains_key(&address) {
+                new.entry(address).or_insert(table);
+            }
+        }
+        let new: Vec<(usize, &Arc<Routed>)> = new.into_iter().collect();
+        for some in new.chunks(AT_ONCE) {
+            let questions: Vec<String> = some.iter().map(|(_, table)| question(table)).collect();
+            let answers = connection.query_each(&questions).await?;
+            for ((address, _), rows) in some.iter().zip(&answers) {
+                self.ahead.insert(*address, target_table(rows));
+            }
+            if with_keys {
+                self.keys.read_ahead(connection, some.iter().map(|(_, table)| *table)).await?;
+            }
+        }
+        if !new.is_empty() {
+            // Without this the next question would see the schema as it is now.
+            connection.execute("COMMIT").await?;
+        }
+        Ok(())
     }
 
     /// Gives statements whose default database is not on the target `NOWHERE` instead: they may still name tables of
@@ -132,7 +170,10 @@ impl Schema {
             if self.fitting.contains_key(&address) || !new.insert(address) {
                 continue;
             }
-            let found = Self::read(connection, table).await?;
+            let found = match self.ahead.remove(&address) {
+                Some(found) => found,
+                None => Self::read(connection, table).await?,
+            };
             let Some(found) = found else {
                 bail!(SchemaMismatch, "table {}.{} is not on the target", table.schema, table.table);
             };
@@ -165,32 +206,42 @@ impl Schema {
     }
 
     async fn read(connection: &mut Connection, table: &Routed) -> Result<Option<TargetTable>> {
-        let rows = connection
-            .query(&format!(
-                "SELECT c.column_name, c.data_type, c.column_type LIKE '%unsigned%', c.character_set_name, \
-                 c.column_name = 'my_row_id' AND c.extra LIKE '%INVISIBLE%' AND c.ordinal_position = 1, t.engine \
-                 FROM information_schema.columns AS c JOIN information_schema.tables AS t USING (table_schema, table_name) \
-                 WHERE c.table_schema = {} AND c.table_name = {} ORDER BY c.ordinal_position",
-                quote_text(&table.schema),
-                quote_text(&table.table)
-            ))
-            .await?;
+        let rows = connection.query(&question(table)).await?;
         // Without this the next question would see the schema as it is now.
         connection.execute("COMMIT").await?;
-        let columns: Vec<TargetColumn> = rows
-            .rows
-            .iter()
-            .map(|row| TargetColumn {
-                name: row.text(0).unwrap_or_default().to_owned(),
-                data_type: row.text(1).unwrap_or_default().to_lowercase(),
-                unsigned: row.text(2) == Some("1"),
-                charset: row.text(3).map(str::to_owned),
-                generated_key: row.text(4) == Some("1"),
-            })
-            .collect();
-        let engine = rows.rows.first().and_then(|row| row.text(5)).unwrap_or_default().to_owned();
-        Ok((!columns.is_empty()).then_some(TargetTable { columns, engine }))
+        Ok(target_table(&rows))
     }
+}
+
+/// Tables that are asked for in one text.
+const AT_ONCE: usize = 64;
+
+fn question(table: &Routed) -> String {
+    format!(
+        "SELECT c.column_name, c.data_type, c.column_type LIKE '%unsigned%', c.character_set_name, \
+         c.column_name = 'my_row_id' AND c.extra LIKE '%INVISIBLE%' AND c.ordinal_position = 1, t.engine \
+         FROM information_schema.columns AS c JOIN information_schema.tables AS t USING (table_schema, table_name) \
+         WHERE c.table_schema = {} AND c.table_name = {} ORDER BY c.ordinal_position",
+        quote_text(&table.schema),
+        quote_text(&table.table)
+    )
+}
+
+/// The answer to [`question`]; none if the table is not there.
+fn target_table(rows: &Rows) -> Option<TargetTable> {
+    let columns: Vec<TargetColumn> = rows
+        .rows
+        .iter()
+        .map(|row| TargetColumn {
+            name: row.text(0).unwrap_or_default().to_owned(),
+            data_type: row.text(1).unwrap_or_default().to_lowercase(),
+            unsigned: row.text(2) == Some("1"),
+            charset: row.text(3).map(str::to_owned),
+            generated_key: row.text(4) == Some("1"),
+        })
+        .collect();
+    let engine = rows.rows.first().and_then(|row| row.text(5)).unwrap_or_default().to_owned();
+    (!columns.is_empty()).then_some(TargetTable { columns, engine })
 }
 
 /// More than this many table maps at once are looked up anew; a source uses a new table id after each DDL.

@@ -68,6 +68,8 @@ pub struct Plan {
     pub gtids: Gtids,
     /// Bytes from which a transaction goes ahead in pieces.
     pub large_transaction: usize,
+    /// How long an instance may be silent before another takes its place.
+    pub lease: Duration,
 }
 
 /// A bridge that is running or will be.
@@ -183,10 +185,14 @@ impl Bridge {
         let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
         let here = |error: Error| error.context(target.clone());
         let before = ownership.as_ref();
-        let mut locked = self.owner.ddl_session(&self.plan.target, before).await.map_err(here)?;
-        let workers = self.plan.workers;
+        let (workers, endpoint) = (self.plan.workers, &self.plan.target);
+        // At once: each takes a dozen round trips.
+        let (mut locked, sessions) = tokio::try_join!(
+            self.owner.ddl_session(endpoint, before),
+            self.owner.worker_sessions(endpoint, workers, before)
+        )
+        .map_err(here)?;
         self.owner.end_workers_from(&mut locked, workers).await.map_err(here)?;
-        let sessions = self.owner.worker_sessions(&self.plan.target, workers, before).await.map_err(here)?;
         self.inspect(&mut locked.connection).await.map_err(here)?;
         let owned = match ownership.take() {
             None => self.owner.take(&mut locked, workers).await,

@@ -7,11 +7,15 @@
 //! | source -> reader    | the socket's buffer                               |
 
 mod backoff;
+mod handback;
 mod lifecycle;
 mod poller;
 mod reader;
 mod seed;
+mod supervisor;
+mod takeover;
 
 pub use backoff::Backoff;
 pub use lifecycle::{Bridge, Plan};
 pub use seed::{Checked, ask_replica, check, decide_ddl, store};
+pub use supervisor::{Native, Supervisor, ask, describe};

@@ -7,7 +7,7 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::position::{Start, check_against_logs};
-use crate::progress::{Mark, Seq};
+use crate::progress::{Fence, Mark, Row, Seq, Tables};
 use crate::source::{Identity, Registration, ServerId, needs_grants, probe, stable_server_id};
 use crate::wire::{Connection, ReplicaStatus, Running};
 
@@ -32,16 +32,39 @@ pub async fn check(plan: &Plan, start: &Start) -> Result<Checked> {
         check_against_logs(at, &logs)?;
     }
     connection.close().await;
-    let uuid = Uuid::new_v4();
-    let registration = Registration {
+    let identity = probe(registration(plan, Uuid::new_v4()), start).await?;
+    Ok(Checked { identity })
+}
+
+/// How a stream presents itself that is not the bridge's own.
+pub(super) fn registration(plan: &Plan, uuid: Uuid) -> Registration {
+    Registration {
         endpoint: plan.source.clone(),
         server_id: plan.server_id.map_or(ServerId::Derived(stable_server_id(uuid)), ServerId::Chosen),
         uuid,
         report_host: plan.report_host.clone(),
         heartbeat: plan.heartbeat,
-    };
-    let identity = probe(registration, start).await?;
-    Ok(Checked { identity })
+    }
+}
+
+/// The bridge's UUID, a new one if it has none yet, and an epoch that is greater than any in its rows, which are locked.
+pub(super) async fn identity_of(connection: &mut Connection, tables: &Tables) -> Result<(Uuid, u64)> {
+    let sql = format!("SELECT bridge_uuid FROM {} WHERE {}", tables.table("bridge"), tables.mine());
+    let bridge = connection.query(&sql).await?;
+    let known = bridge.rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok());
+    let rows = Row::parse_all(&connection.query(&tables.read(true)).await?)?;
+    let epoch = Fence::next_epoch(rows.iter().map(|row| row.fence)).unwrap_or_default();
+    Ok((known.unwrap_or_else(Uuid::new_v4), epoch))
+}
+
+pub(super) fn needs_tables(error: Error, tables: &Tables) -> Error {
+    match error.code() {
+        Code::Privilege => error.context(format!(
+            "the target account needs CREATE, INSERT, UPDATE, DELETE and SELECT on {}",
+            tables.table("*")
+        )),
+        _ => error,
+    }
 }
 
 /// Stores a start on the target, creating the bridge's tables where they are not there.
@@ -52,13 +75,7 @@ pub async fn store(plan: &Plan, start: &Start, source_uuid: &str, replace: bool)
     let owner = Owner::new(&plan.schema, &plan.name);
     // The lock ends a bridge that still runs with the old position.
     let mut session = owner.ddl_session(&plan.target, None).await?;
-    session.run(&owner.tables.create()).await.map_err(|error| match error.code() {
-        Code::Privilege => error.context(format!(
-            "the target account needs CREATE, INSERT, UPDATE, DELETE and SELECT on {}.*",
-            plan.schema
-        )),
-        _ => error,
-    })?;
+    session.run(&owner.tables.create()).await.map_err(|error| needs_tables(error, &owner.tables))?;
     let stored = session.connection.query(&owner.tables.read(true)).await?;
     if !stored.rows.is_empty() && !replace {
         session.connection.execute("ROLLBACK").await?;

@@ -24,6 +24,10 @@ pub(super) enum Command {
     Position(PositionArgs),
     /// Show what a running bridge does.
     Status(StatusArgs),
+    /// Stop the target's own replication and let the bridge go on from where it is.
+    Takeover(ChangeArgs),
+    /// Stop the bridge's writing and let the target's own replication go on from where it is.
+    Handback(ChangeArgs),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -131,6 +135,24 @@ pub(super) enum DdlArg {
     Done,
     /// It did not.
     Undone,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct ChangeArgs {
+    #[command(flatten)]
+    pub(super) settings: Settings,
+    /// Print every statement that would run, and run none.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// By GTID; as the native channel does if neither is said.
+    #[arg(long, conflicts_with = "by_position")]
+    pub(super) by_gtid: bool,
+    /// By file and offset.
+    #[arg(long)]
+    pub(super) by_position: bool,
+    /// How long to wait for the running bridge to do it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(super) wait: u64,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

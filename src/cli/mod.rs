@@ -1,6 +1,7 @@
 //! The command line: what was typed, what is done, what is said, and the exit code.
 
 mod args;
+mod change;
 mod exit;
 mod generate;
 mod position;
@@ -15,6 +16,7 @@ use clap::Parser;
 
 use crate::config;
 use crate::error::{Code, Error, Result};
+use crate::native::Wanted;
 
 use args::{Args, Command, ConfigCommand, Settings};
 
@@ -28,6 +30,8 @@ pub fn main() -> ExitCode {
         Command::Run(settings) => return run::run(&settings),
         Command::Position(args) => position::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Takeover(args) => change::run(&args, Wanted::Takeover),
+        Command::Handback(args) => change::run(&args, Wanted::Handback),
         Command::Config(ConfigCommand::Show(settings)) => {
             settings.load().and_then(|loaded| say(&loaded.effective.to_string()))
         }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::apply::{BatchLimits, Gtids};
-use crate::bridge::{Bridge, Plan};
+use crate::bridge::{Native, Plan, Supervisor};
 use crate::config::{Config, Gtid, Names, Rename};
 use crate::error::{Code, Error, Result};
 use crate::observe::{self, Lifecycle, Observer};
@@ -23,7 +23,7 @@ use super::exit;
 /// How the bridge ended.
 enum End {
     /// Drained; everything handed on is durable.
-    Drained(Mark),
+    Drained(Option<Mark>),
     /// Time ran out, or a second signal came.
     Forced(&'static str),
 }
@@ -56,14 +56,19 @@ fn bootstrap(settings: &Settings) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::new(Code::LocalIo, format!("cannot start the runtime: {error}")))?;
-    let result = runtime.block_on(supervise(plan, &observer, config.shutdown.grace));
+    let result = runtime.block_on(supervise(plan, native(&config), &observer, config.shutdown.grace));
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(conclude(result, &observer))
 }
 
 fn conclude(result: Result<End>, observer: &Observer) -> ExitCode {
     match result {
-        Ok(End::Drained(mark)) => {
+        Ok(End::Drained(None)) => {
+            observer.lifecycle(Lifecycle::Stopped, "nothing was being applied");
+            info!("stopped; nothing was being applied");
+            ExitCode::SUCCESS
+        }
+        Ok(End::Drained(Some(mark))) => {
             let position = mark.at.map_or_else(|| "the start".to_owned(), |at| at.to_string());
             observer.lifecycle(Lifecycle::Stopped, "drained");
             info!(seq = mark.seq.0, %position, "stopped; the target is durable up to here");
@@ -84,9 +89,10 @@ fn conclude(result: Result<End>, observer: &Observer) -> ExitCode {
     }
 }
 
-async fn supervise(plan: Plan, observer: &Arc<Observer>, grace: Duration) -> Result<End> {
+async fn supervise(plan: Plan, native: Native, observer: &Arc<Observer>, grace: Duration) -> Result<End> {
     let stop = CancellationToken::new();
-    let mut bridge = std::pin::pin!(Bridge::new(plan, Arc::clone(observer), stop.clone()).run());
+    let supervisor = Supervisor::new(plan, native, Arc::clone(observer), stop.clone());
+    let mut bridge = std::pin::pin!(supervisor.run());
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     tokio::select! {
@@ -146,7 +152,14 @@ pub(super) fn plan(config: &Config) -> Result<Plan> {
         },
         memory: config.apply.memory,
         large_transaction: config.apply.large_transaction,
+        lease: config.bridge.lease,
     })
+}
+
+/// What the supervisor needs to know of the target's own replication.
+pub(super) fn native(config: &Config) -> Native {
+    let native = config.native.clone();
+    Native { policy: native.policy, cloud: native.cloud, source: native.source }
 }
 
 fn rules(config: &Config) -> Result<(Option<bool>, Rules)> {

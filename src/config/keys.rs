@@ -72,6 +72,7 @@ pub(super) fn sections() -> Vec<&'static str> {
 /// The words of a choice that a file may also give as a boolean.
 pub(super) const BOOLEAN: &[&str] = &["true", "false"];
 const GTIDS: &[&str] = &["automatic", "preserve"];
+const DIALECTS: &[&str] = &["auto", "azure", "rds", "vanilla"];
 const SSL_MODES: &[&str] = &["disabled", "preferred", "required", "verify-ca", "verify-identity"];
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -90,6 +91,7 @@ macro_rules! keys {
 
 keys! {
     "bridge.name", Kind::Text, Some("main"), "Names this bridge and its progress rows: 1 to 64 of A-Z a-z 0-9 _ . -";
+    "bridge.lease", seconds(2, 300), Some("10s"), "How long the working instance may be silent before one that stands by takes its place";
     "bridge.schema", Kind::Text, Some("binbridge"), "Schema on the target that holds the progress tables";
 
     "source.host", Kind::Text, None, "Host name or address of the source; required";
@@ -133,14 +135,27 @@ keys! {
     "filter.names", Kind::Choice(&["auto", "keep", "lower"]), Some("auto"), "Case of names on the target: as its lower_case_table_names wants (auto), as they are, or lower";
 
     "apply.workers", Kind::IntegerOrAuto(1, 64), Some("1"), "Connections that apply: 1 keeps the source's commit order, more keep it only where transactions touch the same rows";
-    "apply.batch_transactions", Kind::Integer(1, 1_000_000), Some("1000"), "Source transactions that one target commit may carry";
-    "apply.batch_bytes", Kind::Size(4 * KIB, 256 * MIB), Some("4 MiB"), "Bytes that one target commit may carry";
+    "apply.batch_transactions", Kind::Integer(1, 1_000_000), Some("10000"), "Source transactions that one target commit may carry";
+    "apply.batch_bytes", Kind::Size(4 * KIB, 256 * MIB), Some("12 MiB"), "Bytes that one target commit may carry";
     "apply.batch_time", Kind::Duration(Duration::from_millis(1), Duration::from_secs(60)), Some("1s"), "How long one target commit may take; batches are sized by it";
     "apply.depth", Kind::Integer(1, 64), Some("4"), "Batches in flight on a connection";
     "apply.merge", Kind::Choice(BOOLEAN), Some("true"), "Whether a batch carries the net effect of its transactions instead of each change";
     "apply.gtid", Kind::Choice(GTIDS), Some("automatic"), "GTIDs of the target's transactions: its own, one to a batch, or each the source's (one commit to a transaction)";
-    "apply.memory", Kind::Size(8 * MIB, 64 * GIB), Some("16 MiB"), "Bytes of events held between source and target";
+    "apply.memory", Kind::Size(8 * MIB, 64 * GIB), Some("32 MiB"), "Bytes of events held between source and target";
     "apply.large_transaction", Kind::Size(64 * KIB, GIB), Some("4 MiB"), "A larger transaction is streamed to the target, not held";
+
+    "native.auto_takeover", Kind::Choice(BOOLEAN), Some("false"), "Whether the bridge takes over by itself when the target's own replication is not well";
+    "native.takeover_after", Kind::Duration(Duration::ZERO, Duration::from_secs(86_400)), Some("60s"), "How long the native channel may be unwell before that";
+    "native.lag_limit", seconds(1, 604_800), None, "A native channel further behind than this is unwell";
+    "native.broken_now", Kind::List, Some("applier,position"), "What does not heal, so that nothing is waited for: of absent, applier, position, receiver, stopped, behind";
+    "native.dialect", Kind::Choice(DIALECTS), Some("auto"), "Whose procedures move the native channel; auto looks which there are";
+    "native.host", Kind::Text, None, "The source as the target sees it, for handing back; source.host if not set";
+    "native.port", Kind::Integer(1, 65535), None, "The source's port as the target sees it; source.port if not set";
+    "native.user", Kind::Text, None, "The native channel's account on the source; source.user and its password if not set";
+    "native.password_file", Kind::Text, None, "File that holds the native channel's password";
+    "native.password_env", Kind::Text, None, "Name of an environment variable that holds it";
+    "native.password_command", Kind::Text, None, "Shell command that prints it";
+    "native.ssl_ca", Kind::Text, None, "PEM file whose text the native channel is given as the authority to trust (Azure); without it the channel does not use TLS there";
 
     "admin.listen", Kind::Text, Some("127.0.0.1:9306"), "Address of the status page, metrics and probes, or off; whoever reaches it can read it";
 

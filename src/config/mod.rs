@@ -11,6 +11,7 @@
 mod effective;
 mod filter;
 mod keys;
+mod native;
 mod problem;
 mod raw;
 mod reader;
@@ -26,6 +27,7 @@ pub use keys::{ENV_PREFIX, KEYS, Key, Kind};
 pub use problem::{Problem, Problems};
 pub use raw::Flag;
 
+use crate::native::{ChannelSource, Cloud, Policy};
 use crate::observe::log::Format;
 use crate::wire::Endpoint;
 use std::net::SocketAddr;
@@ -46,6 +48,8 @@ pub struct Config {
     pub filter: Filter,
     /// How they are applied.
     pub apply: Apply,
+    /// The target's own replication.
+    pub native: Native,
     /// The admin server.
     pub admin: Admin,
     /// Logs.
@@ -61,6 +65,8 @@ pub struct Bridge {
     pub name: String,
     /// The schema of the progress tables on the target.
     pub schema: String,
+    /// How long the working instance may be silent before another takes its place.
+    pub lease: Duration,
 }
 
 /// Where changes come from.
@@ -128,6 +134,17 @@ impl std::str::FromStr for Gtid {
             _ => Err(()),
         }
     }
+}
+
+/// The target's own replication, beside which the bridge lives.
+#[derive(Debug, Clone)]
+pub struct Native {
+    /// When to take over.
+    pub policy: Policy,
+    /// Whose procedures; `None`: found out.
+    pub cloud: Option<Cloud>,
+    /// What the channel is pointed at.
+    pub source: ChannelSource,
 }
 
 /// The admin server.

@@ -59,6 +59,7 @@ impl Reader<'_> {
         let source = self.source();
         let target = self.target();
         let (filter, apply) = (self.filter(), self.apply());
+        let native = source.as_ref().and_then(|source| self.native(&source.endpoint));
         let admin = self.parsed("admin.listen", value::listen).map(|listen| Admin { listen });
         let (format, level) = (self.choice("log.format"), self.parsed("log.level", level));
         let grace = self.duration("shutdown.grace");
@@ -68,6 +69,7 @@ impl Reader<'_> {
             target: target?,
             filter: filter?,
             apply: apply?,
+            native: native?,
             admin: admin?,
             log: Log { format: format?, level: level? },
             shutdown: Shutdown { grace: grace? },
@@ -76,7 +78,7 @@ impl Reader<'_> {
 
     fn bridge(&mut self) -> Option<Bridge> {
         let (name, schema) = (self.parsed("bridge.name", bridge_name), self.parsed("bridge.schema", schema));
-        Some(Bridge { name: name?, schema: schema? })
+        Some(Bridge { name: name?, schema: schema?, lease: self.duration("bridge.lease")? })
     }
 
     fn source(&mut self) -> Option<Source> {
@@ -130,7 +132,7 @@ impl Reader<'_> {
     }
 
     /// The secret of the uppermost layer that names one; one layer names one at most.
-    fn secret(&mut self, section: &'static str) -> Option<Secret> {
+    pub(super) fn secret(&mut self, section: &'static str) -> Option<Secret> {
         let given: Vec<_> = SECRETS
             .iter()
             .filter_map(|name| keys::find(&format!("{section}.{name}")))
@@ -289,7 +291,7 @@ fn schema(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn user(text: &str) -> Result<String, String> {
+pub(super) fn user(text: &str) -> Result<String, String> {
     let good = (1..=128).contains(&text.len()) && !text.chars().any(char::is_control);
     good.then(|| text.to_owned()).ok_or_else(|| "expected an account's name of 1 to 128 bytes".to_owned())
 }
@@ -305,7 +307,7 @@ fn uuid(text: &str) -> Result<Uuid, String> {
     text.parse().map_err(wrong)
 }
 
-fn path(text: &str) -> Result<PathBuf, String> {
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 

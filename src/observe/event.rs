@@ -1,6 +1,7 @@
 //! The words in which stages tell what happened.
 
 use crate::position::Coordinates;
+use serde::{Deserialize, Serialize};
 
 /// One of the two servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +17,12 @@ pub enum End {
 pub enum Lifecycle {
     /// From the start of the process until both ends are connected.
     Starting,
+    /// Another instance of this bridge, or the native channel, does the work; this one watches.
+    Standby,
+    /// The native channel is being stopped, so that the bridge can go on from where it is.
+    TakingOver,
+    /// The native channel is being started where the bridge has stopped.
+    HandingBack,
     /// Applying what was committed before now; ends when the source's end of log is reached.
     CatchingUp,
     /// Following the source as it commits.
@@ -34,6 +41,9 @@ impl Lifecycle {
     /// All, in the order of a life.
     pub const ALL: &'static [Self] = &[
         Self::Starting,
+        Self::Standby,
+        Self::TakingOver,
+        Self::HandingBack,
         Self::CatchingUp,
         Self::Streaming,
         Self::Retrying,
@@ -46,6 +56,9 @@ impl Lifecycle {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
+            Self::Standby => "standby",
+            Self::TakingOver => "taking_over",
+            Self::HandingBack => "handing_back",
             Self::CatchingUp => "catching_up",
             Self::Streaming => "streaming",
             Self::Retrying => "retrying",
@@ -54,6 +67,19 @@ impl Lifecycle {
             Self::Failed => "failed",
         }
     }
+}
+
+/// The target's own replication channel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NativeChannel {
+    /// Its receiver is connected.
+    pub receives: bool,
+    /// Its applier runs.
+    pub applies: bool,
+    /// Its own idea of its lag; none where the server says NULL.
+    pub lag_seconds: Option<u64>,
+    /// `well`, or what is wrong with it.
+    pub state: String,
 }
 
 /// A commit on the target.

@@ -128,6 +128,10 @@ metrics! {
         "Bytes waiting in a queue.";
     QUEUE_CAPACITY_BYTES = "binbridge_queue_capacity_bytes", Kind::Gauge, ["queue"],
         "Bytes a queue may hold.";
+    NATIVE_RUNNING = "binbridge_native_running", Kind::Gauge, ["thread"],
+        "Of the target's own replication channel: 1 while its receiver is connected, its applier runs; NaN without a channel.";
+    NATIVE_LAG_SECONDS = "binbridge_native_lag_seconds", Kind::Gauge, [],
+        "The lag that the target's own replication channel reports (Seconds_Behind_Source); NaN while it reports none.";
     APPLY_RETRIES_TOTAL = "binbridge_apply_retries_total", Kind::Counter, ["reason"],
         "Target commits tried again.";
     ERRORS_TOTAL = "binbridge_errors_total", Kind::Counter, ["code", "severity"],

@@ -19,7 +19,7 @@ pub mod snapshot;
 mod state;
 mod thread;
 
-pub use event::{Committed, End, Lifecycle};
+pub use event::{Committed, End, Lifecycle, NativeChannel};
 pub use history::{Sample, Series};
 pub use line::line;
 pub use observer::Observer;

@@ -7,7 +7,7 @@ use super::snapshot::{
     LagStatus, LastError, Latency, Margin, Position, Queue, Ready, Snapshot, State as StateStatus,
 };
 use super::state::{State, milliseconds};
-use super::{Committed, End, Lifecycle, Series};
+use super::{Committed, End, Lifecycle, NativeChannel, Series};
 use crate::error::{Code, Error, Policy};
 use crate::position::Coordinates;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -201,6 +201,11 @@ impl Observer {
         }
     }
 
+    /// What the target's own replication channel does; `None`: there is none.
+    pub fn native(&self, channel: Option<NativeChannel>) {
+        self.state().native = channel;
+    }
+
     /// The source's clock minus ours, in microseconds; `None`: not measured.
     pub fn clock_offset(&self, source_minus_us: Option<i64>) {
         self.state().offset_us = source_minus_us;
@@ -252,6 +257,7 @@ impl Observer {
             clock_offset_seconds: state.offset_us.map(seconds),
             purge_margin: margin(&state),
             last_error: state.last_error.clone(),
+            native: state.native.clone(),
         }
     }
 
@@ -293,6 +299,15 @@ impl Observer {
             Some(PurgeMargin::Gone) => (-1.0, f64::NAN),
             Some(PurgeMargin::Kept { files, bytes }) => (float(files as u64), float(bytes)),
         };
+        let native = state.native.as_ref();
+        let flag = |on: Option<bool>| on.map_or(f64::NAN, |on| f64::from(u8::from(on)));
+        for (thread, on) in [
+            ("receiver", native.map(|channel| channel.receives)),
+            ("applier", native.map(|channel| channel.applies)),
+        ] {
+            instruments.native_running.with_label_values(&[thread]).set(flag(on));
+        }
+        instruments.native_lag.set(native.and_then(|channel| channel.lag_seconds).map_or(f64::NAN, float));
         instruments.purge_margin_files.set(files);
         instruments.purge_margin_bytes.set(bytes);
         for (name, queue) in &state.queues {

@@ -3,6 +3,7 @@
 //! Positions are text (`file:offset`). `null` always means "not known", never 0. Times end in `_ms` (milliseconds since
 //! 1970) or `_seconds`.
 
+use super::NativeChannel;
 use super::history::Sample;
 use serde::{Deserialize, Serialize};
 
@@ -49,12 +50,16 @@ pub struct Snapshot {
     pub purge_margin: Option<Margin>,
     /// The newest error.
     pub last_error: Option<LastError>,
+    /// The target's own replication channel.
+    #[serde(default)]
+    pub native: Option<NativeChannel>,
 }
 
 /// What the bridge is doing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// `starting`, `catching_up`, `streaming`, `retrying`, `draining`, `stopped` or `failed`.
+    /// `starting`, `standby`, `taking_over`, `handing_back`, `catching_up`, `streaming`, `retrying`, `draining`, `stopped`
+    /// or `failed`.
     pub name: String,
     /// Why, in words.
     pub reason: String,

@@ -5,7 +5,7 @@ use super::history::History;
 use super::lag::{self, Lag, PurgeMargin, Reach, Waiting};
 use super::latency::Latencies;
 use super::snapshot::{EndStatus, LastCommit, LastError, Queue, Totals};
-use super::{Committed, Lifecycle};
+use super::{Committed, Lifecycle, NativeChannel};
 use crate::position::Coordinates;
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -50,6 +50,7 @@ pub(super) struct State {
     pub(super) history: History,
     pub(super) last_commit: Option<LastCommit>,
     pub(super) last_error: Option<LastError>,
+    pub(super) native: Option<NativeChannel>,
 }
 
 impl State {
@@ -80,6 +81,7 @@ impl State {
             history: History::default(),
             last_commit: None,
             last_error: None,
+            native: None,
         }
     }
 

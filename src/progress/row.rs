@@ -104,7 +104,7 @@ impl Tables {
     }
 
     /// Creates what is not there. Each is a statement of its own.
-    pub fn create(&self) -> [String; 4] {
+    pub fn create(&self) -> [String; 6] {
         let schema = &self.schema;
         [
             format!("CREATE DATABASE IF NOT EXISTS {schema} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"),
@@ -126,7 +126,22 @@ impl Tables {
                  fingerprint CHAR(64) NULL, at_file VARCHAR(512) NOT NULL, at_pos BIGINT UNSIGNED NOT NULL, \
                  decided VARCHAR(8) NULL) ENGINE=InnoDB"
             ),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {schema}.lease (bridge VARCHAR(64) NOT NULL PRIMARY KEY, owner CHAR(36) NOT NULL, \
+                 host VARCHAR(255) NOT NULL, expires_us BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB"
+            ),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {schema}.native (bridge VARCHAR(64) NOT NULL PRIMARY KEY, phase VARCHAR(16) NOT NULL, \
+                 started BOOL NOT NULL, wanted VARCHAR(16) NULL, by_gtid BOOL NULL, at_file VARCHAR(512) NULL, \
+                 at_pos BIGINT UNSIGNED NULL, at_gtid_set LONGTEXT NULL, reason TEXT NOT NULL, \
+                 since_us BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB"
+            ),
         ]
+    }
+
+    /// The bridge's name, quoted.
+    pub fn name(&self) -> &str {
+        &self.bridge
     }
 
     /// The condition that picks this bridge's rows.
@@ -149,17 +164,13 @@ impl Tables {
                 "INSERT INTO {schema}.bridge VALUES ({bridge}, '{bridge_uuid}', {}, {by_gtid}, 0, {now_us})",
                 quote_text(source_uuid)
             ),
-            format!(
-                "INSERT INTO {schema}.progress VALUES ({bridge}, 0, {now_us}, 0, {seq}, {seq}, {low}, '', NULL, {now_us})",
-                seq = low.seq,
-                low = mark_values(low)
-            ),
+            self.add_worker(0, now_us, low, now_us),
         ]
     }
 
     /// Forgets everything stored for this bridge. Statements for one transaction.
-    pub fn forget(&self) -> [String; 3] {
-        ["ddl", "progress", "bridge"]
+    pub fn forget(&self) -> [String; 4] {
+        ["ddl", "progress", "bridge", "native"]
             .map(|table| format!("DELETE FROM {}.{table} WHERE {}", self.schema, self.mine()))
     }
 

@@ -1,10 +1,12 @@
 //! The replica session with the source: who it is, registration, and the stream of its events.
 
+mod gtids;
 mod identity;
 mod offset;
 mod probe;
 mod session;
 
+pub use gtids::gtids_up_to;
 pub use identity::Identity;
 pub use offset::Offset;
 pub use probe::probe;

@@ -82,6 +82,29 @@ impl Connection {
         }
     }
 
+    /// Runs statements that each return one result set, in one round trip.
+    ///
+    /// # Errors
+    /// The first refusal; those of the connection.
+    pub async fn query_each(&mut self, statements: &[String]) -> Result<Vec<Rows>> {
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.begin()?;
+        self.send_query(&[statements.join(";").as_bytes()]).await?;
+        let mut all = Vec::with_capacity(statements.len());
+        let mut refusal = None;
+        while refusal.is_none() && all.len() < statements.len() {
+            match self.read_reply().await? {
+                Reply::Rows(rows) => all.push(rows),
+                Reply::Done(_) => all.push(Rows::default()),
+                Reply::Failed(server) => refusal = Some(refused(server)),
+            }
+        }
+        self.unanswered = false;
+        refusal.map_or(Ok(all), Err)
+    }
+
     /// Runs one statement that returns no rows (or whose rows do not matter).
     pub async fn execute(&mut self, sql: &str) -> Result<Done> {
         match self.ask(sql).await? {

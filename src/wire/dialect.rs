@@ -70,6 +70,11 @@ impl Dialect {
         Self { version: server.version, mariadb: server.mariadb }
     }
 
+    /// Whether the server is a MySQL of this version or later.
+    pub fn is_at_least(self, version: (u16, u16, u16)) -> bool {
+        !self.mariadb && self.version >= version
+    }
+
     /// The statement for the end of the binlog: columns `File`, `Position`, `Executed_Gtid_Set`.
     pub fn binary_log_status(self) -> &'static str {
         self.say(&BINARY_LOG_STATUS)

@@ -14,6 +14,8 @@ mod support;
 
 mod bad_input;
 mod basics;
+#[cfg(feature = "failpoints")]
+mod drill;
 mod fidelity;
 #[cfg(feature = "failpoints")]
 mod kill;

@@ -298,11 +298,14 @@ fn a_target_that_is_read_only_or_replicates_by_itself_is_left_alone() {
     bridge.run();
     bridge.wait_caught_up(&pair.source, LIMIT);
     compare(&pair.source, &pair.target, &["app"]).unwrap();
-    // Another of the same name takes over; the first one stops and says why.
+    // Another of the same name takes over from one that is silent; the first one stops and says why.
     let mut other = Bridge::new(pair.options("shut"));
     other.run();
-    other.wait_caught_up(&pair.source, LIMIT);
+    other.wait_log("standing by", LIMIT);
+    bridge.signal("STOP");
     pair.source.sql("INSERT INTO app.t VALUES (3)");
+    other.wait_caught_up(&pair.source, LIMIT);
+    bridge.signal("CONT");
     says(&ended(&mut bridge, "BB4008", 69), &["taken over"]);
     other.wait_caught_up(&pair.source, LIMIT);
     compare(&pair.source, &pair.target, &["app"]).unwrap();

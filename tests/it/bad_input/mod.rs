@@ -87,7 +87,7 @@ impl Pair {
 
 fn named(source: &Server, target: &Server, name: &str) -> BridgeOptions {
     let mut options = BridgeOptions::new(source, target);
-    options.set("bridge.name", &format!("\"{name}\""));
+    options.set("bridge.name", &format!("\"{name}\"")).set("bridge.lease", "\"2s\"");
     options
 }
 

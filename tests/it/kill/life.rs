@@ -75,6 +75,7 @@ impl Life {
         let target = Server::start(quick(target_options));
         let (target_proxy, source_proxy) = (Proxy::start(target.port()), Proxy::start(source.port()));
         let mut options = BridgeOptions::new(&source, &target);
+        options.set("bridge.lease", "\"2s\"");
         options.end("source", source_proxy.port(), REPL, Some(&source));
         // Without TLS the proxy reads along.
         options.end("target", target_proxy.port(), AZADMIN, None).set("target.ssl_mode", "\"disabled\"");

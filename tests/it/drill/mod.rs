@@ -1,0 +1,92 @@
+//! The drill: the bridge beside the target's own replication, which fails, is taken over from, and is handed back to.
+
+mod stage;
+mod standby;
+
+use std::time::Duration;
+
+use crate::support::compare;
+
+use stage::{Drill, Failure, Way};
+
+const FAILURES: [Failure; 3] = [Failure::Applier, Failure::Receiver, Failure::Stopped];
+/// Where the process dies, each in a round of its own.
+const TAKEOVER: [&str; 4] =
+    ["takeover.after_begin", "takeover.after_stop", "takeover.before_active", "takeover.after_active"];
+const HANDBACK: [&str; 6] = [
+    "handback.after_drain",
+    "handback.after_begin",
+    "handback.after_fill",
+    "handback.after_point",
+    "handback.after_mark",
+    "handback.after_start",
+];
+
+/// Every failure, by policy there and by command back.
+fn every_failure(drill: &mut Drill) {
+    for failure in FAILURES {
+        drill.take_over_from(failure);
+        drill.hand_back();
+    }
+    drill.require_equal();
+}
+
+#[test]
+fn the_bridge_takes_over_and_hands_back_by_position() {
+    every_failure(&mut Drill::new(Way { by_gtid: false, workers: 1, ordered: true }));
+}
+
+#[test]
+fn the_bridge_takes_over_and_hands_back_by_gtid_from_workers_that_leave_gaps() {
+    every_failure(&mut Drill::new(Way { by_gtid: true, workers: 8, ordered: false }));
+}
+
+/// A round for each; in the short form half of them by position, half by GTID.
+fn every_death(by_gtid: bool) {
+    let whole = std::env::var_os("DRILL_WHOLE").is_some();
+    let mine = |points: &[&'static str]| -> Vec<&'static str> {
+        let chosen = points.iter().enumerate().filter(|(i, _)| whole || (i % 2 == 1) == by_gtid);
+        chosen.map(|(_, point)| *point).collect()
+    };
+    let mut drill = Drill::new(Way { by_gtid, workers: 8, ordered: true });
+    for point in mine(&TAKEOVER) {
+        drill.dies_at = Some(point);
+        drill.take_over_from(Failure::Stopped);
+        drill.hand_back();
+    }
+    for point in mine(&HANDBACK) {
+        drill.take_over_from(Failure::Stopped);
+        drill.dies_at = Some(point);
+        drill.hand_back();
+    }
+    drill.require_equal();
+}
+
+#[test]
+fn killed_at_any_step_of_both_transitions_a_new_start_goes_on_by_position() {
+    every_death(false);
+}
+
+#[test]
+fn killed_at_any_step_of_both_transitions_a_new_start_goes_on_by_gtid() {
+    every_death(true);
+}
+
+#[test]
+fn gaps_that_nothing_tells_are_refused_and_named() {
+    let mut drill = Drill::new(Way { by_gtid: false, workers: 8, ordered: false });
+    drill.leave_gaps();
+    let status = drill.bridge.wait_ended(Duration::from_secs(60));
+    assert_eq!(status.code(), Some(65), "{}", drill.bridge.log());
+    let log = drill.bridge.log();
+    assert!(log.contains("BB4013") && log.contains("replica_preserve_commit_order"), "{log}");
+    // What the message says to do.
+    drill.mend();
+    drill.target.sql_as(crate::support::AZADMIN, "CALL mysql.az_replication_start").unwrap();
+    crate::support::wait_caught_up(&drill.target, &drill.source, stage::LIMIT);
+    drill.bridge.run();
+    drill.wait_phase("active");
+    drill.end_load();
+    drill.bridge.wait_caught_up(&drill.source, stage::LIMIT);
+    compare(&drill.source, &drill.target, &["app"]).unwrap();
+}
