@@ -18,6 +18,8 @@ pub mod failpoint;
 pub mod hex;
 pub mod position;
 
+pub mod control;
+
 pub mod wire;
 
 pub mod binlog;

@@ -15,6 +15,7 @@ use crate::apply::{
     BatchLimits, Coordinator, DdlSession, Delivery, Ended, Gtids, Owner, Ownership, Settings,
 };
 use crate::bail;
+use crate::control::Control;
 use crate::error::{Code, Error, Result};
 use crate::observe::{End, Lifecycle, Observer};
 use crate::position::{Coordinates, GtidSet};
@@ -68,6 +69,8 @@ pub struct Plan {
     pub gtids: Gtids,
     /// Bytes from which a transaction goes ahead in pieces.
     pub large_transaction: usize,
+    /// What an operator orders.
+    pub control: Arc<Control>,
 }
 
 /// A bridge that is running or will be.
@@ -207,6 +210,7 @@ impl Bridge {
             merge: self.plan.merge,
             gtids: self.plan.gtids,
             prepared: self.plan.memory / 4,
+            control: Arc::clone(&self.plan.control),
         };
         let executed = match self.plan.gtids {
             Gtids::Automatic => None,

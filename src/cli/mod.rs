@@ -1,8 +1,10 @@
 //! The command line: what was typed, what is done, what is said, and the exit code.
 
+mod admin;
 mod args;
 mod exit;
 mod generate;
+mod orders;
 mod position;
 mod run;
 mod status;
@@ -25,9 +27,14 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     let result = match args.command {
-        Command::Run(settings) => return run::run(&settings),
+        Command::Run(args) => return run::run(&args),
         Command::Position(args) => position::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Pause(args) => orders::pause(&args),
+        Command::Resume(args) => orders::resume(&args),
+        Command::Skip(args) => orders::skip(&args),
+        Command::Until(args) => orders::until(&args),
+        Command::Limit(args) => orders::limit(&args),
         Command::Config(ConfigCommand::Show(settings)) => {
             settings.load().and_then(|loaded| say(&loaded.effective.to_string()))
         }

@@ -3,11 +3,11 @@
 use super::instruments::{Instruments, severity};
 use super::lag::{Lag, PurgeMargin};
 use super::metrics::stage;
-use super::snapshot::{
-    LagStatus, LastError, Latency, Margin, Position, Queue, Ready, Snapshot, State as StateStatus,
-};
+use super::orders;
+use super::snapshot::{LagStatus, LastError, Latency, Margin, Position, Queue, Ready, Snapshot};
 use super::state::{State, milliseconds};
 use super::{Committed, End, Lifecycle, Series};
+use crate::control::{Cause, Control};
 use crate::error::{Code, Error, Policy};
 use crate::position::Coordinates;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,19 +20,31 @@ pub struct Observer {
     started_us: u64,
     instruments: Instruments,
     state: Mutex<State>,
+    control: Arc<Control>,
 }
 
 impl Observer {
-    /// A new observer of the bridge of this name.
+    /// A new observer of the bridge of this name, which no operator tells anything.
     pub fn new(bridge: &str) -> Arc<Self> {
+        Self::with_control(bridge, Arc::default())
+    }
+
+    /// A new observer of the bridge of this name, which also shows what an operator has ordered.
+    pub fn with_control(bridge: &str, control: Arc<Control>) -> Arc<Self> {
         let now_us = now_us();
         let observer = Self {
             bridge: bridge.to_owned(),
             started_us: now_us,
             instruments: Instruments::new(bridge),
             state: Mutex::new(State::new(now_us)),
+            control,
         };
         Arc::new(observer)
+    }
+
+    /// The orders that the admin server takes.
+    pub fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Names a server: its `host:port` and, once known, its version. Never with a user or a secret.
@@ -156,6 +168,7 @@ impl Observer {
     /// An operator named these transactions to be passed; their position still advances through [`Self::committed`].
     pub fn skipped(&self, transactions: u64) {
         self.instruments.skipped.inc_by(transactions);
+        self.instruments.skipped_alone.inc_by(transactions);
         self.state().totals.skipped += transactions;
     }
 
@@ -221,6 +234,7 @@ impl Observer {
     /// Everything, as of now.
     pub fn progress(&self) -> Snapshot {
         let now_us = now_us();
+        let ordered = self.control.orders();
         let state = self.state();
         let (minute, quantiles) = state.latencies.of_this_minute(&[0.5, 0.99]);
         let quantile =
@@ -232,11 +246,8 @@ impl Observer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_us / 1000,
             now_ms: now_us / 1000,
-            state: StateStatus {
-                name: state.lifecycle.as_str().to_owned(),
-                reason: state.reason.clone(),
-                since_ms: state.since_us / 1000,
-            },
+            state: orders::shown(&state, &ordered).1,
+            orders: orders::status(&ordered),
             ready: ready(&state),
             source: state.source.clone(),
             target: state.target.clone(),
@@ -263,8 +274,14 @@ impl Observer {
 
     fn set_gauges(&self, state: &State, now_us: u64) {
         let instruments = &self.instruments;
+        let ordered = self.control.orders();
+        for cause in Cause::ALL {
+            let on = ordered.paused.as_ref().is_some_and(|paused| paused.by == *cause);
+            instruments.paused.with_label_values(&[cause.as_str()]).set(f64::from(u8::from(on)));
+        }
+        let shown = orders::shown(state, &ordered).0;
         for lifecycle in Lifecycle::ALL {
-            let on = f64::from(u8::from(*lifecycle == state.lifecycle));
+            let on = f64::from(u8::from(*lifecycle == shown));
             instruments.lifecycle.with_label_values(&[lifecycle.as_str()]).set(on);
         }
         instruments.source_connected.set(f64::from(u8::from(state.source.connected)));

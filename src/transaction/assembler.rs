@@ -46,6 +46,13 @@ struct Head {
     start: Coordinates,
 }
 
+impl Head {
+    fn committed_us(&self) -> Option<u64> {
+        let gtid = self.gtid.as_ref()?;
+        gtid.original_commit_timestamp_us.or(gtid.immediate_commit_timestamp_us)
+    }
+}
+
 #[derive(Debug)]
 struct Open {
     head: Head,
@@ -339,6 +346,7 @@ impl Assembler {
             seq: self.next,
             gtid: open.head.gtid.as_ref().and_then(|gtid| gtid.gtid.clone()),
             start: open.head.start.clone(),
+            committed_us: open.head.committed_us(),
             index,
             create: open.create.take(),
             changes: std::mem::take(&mut open.changes),
@@ -443,15 +451,13 @@ impl Assembler {
     fn finish(&mut self, head: &Head, end: Coordinates, timestamp: u32, body: Body, size: Size) -> Unit {
         let Size { bytes, streamed } = size;
         let gtid = head.gtid.as_ref();
-        let committed_us = gtid
-            .and_then(|gtid| gtid.original_commit_timestamp_us.or(gtid.immediate_commit_timestamp_us))
-            .or((timestamp > 0).then_some(u64::from(timestamp) * 1_000_000));
+        let timestamp_us = (timestamp > 0).then_some(u64::from(timestamp) * 1_000_000);
         let transaction = Transaction {
             seq: self.next,
             gtid: gtid.and_then(|gtid| gtid.gtid.clone()),
             start: head.start.clone(),
             end: end.clone(),
-            committed_us,
+            committed_us: head.committed_us().or(timestamp_us),
             clock: gtid.map_or(Clock::default(), |gtid| Clock {
                 last_committed: gtid.last_committed,
                 sequence_number: gtid.sequence_number,
