@@ -200,8 +200,7 @@ impl Coordinator {
         if !self.is_known(transaction.seq, transaction.gtid.as_ref()) {
             self.gate.skip(&mut transaction);
         }
-        let admitted = self.admission.admit(transaction, &mut self.applied.lock())?;
-        let Some(mut job) = admitted else { return Ok(()) };
+        let Some(mut job) = self.admit(transaction)? else { return Ok(()) };
         job.share = share;
         if job.transaction.streamed {
             self.one_under_way();
@@ -214,6 +213,18 @@ impl Coordinator {
         }
         self.pending.push(job);
         Ok(())
+    }
+
+    /// What there is to do. Where that is nothing, no commit will tell how far everything is applied.
+    fn admit(&mut self, transaction: Transaction) -> Result<Option<Job>> {
+        let mut applied = self.applied.lock();
+        let before = applied.low().seq.0;
+        let job = self.admission.admit(transaction, &mut applied)?;
+        let low = applied.low();
+        if let (true, Some(at)) = (low.seq.0 > before, &low.at) {
+            self.observer.found_applied(at, low.seq.0, low.seq.0 - before);
+        }
+        Ok(job)
     }
 
     /// Whether the target has it already.

@@ -217,7 +217,9 @@ impl Gate {
         let Until::Time(us) = until else { return false };
         let now = self.observer.progress();
         let level = now.lag.caught_up_ms.and_then(|ms| i64::try_from(ms).ok());
-        let ahead_ms = now.clock_offset_seconds.map_or(0, |seconds| whole(seconds * 1e3));
+        let Some(ahead_ms) = now.clock_offset_seconds.map(|seconds| whole(seconds * 1e3)) else {
+            return false;
+        };
         let late = i64::try_from(LATE.as_millis()).unwrap_or(0);
         level.is_some_and(|ms| i64::try_from(us / 1000).is_ok_and(|until| ms + ahead_ms > until + late))
     }

@@ -153,6 +153,11 @@ impl Observer {
         state.committed(now_us, batch);
     }
 
+    /// Everything up to `at` is applied: the last `passed` transactions by an earlier process. `seq` is the newest.
+    pub fn found_applied(&self, at: &Coordinates, seq: u64, passed: u64) {
+        self.state().found_applied(now_us(), at, seq, passed);
+    }
+
     /// A DDL statement ran on the target.
     pub fn ddl(&self) {
         self.instruments.ddl.inc();
