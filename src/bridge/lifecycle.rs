@@ -269,6 +269,9 @@ impl Bridge {
         let limits = Limits { piece: plan.large_transaction.min(max_packet / 2), prepared: plan.memory / 4 };
         let start = start_of(low)?;
         let resume: Option<Coordinates> = low.at.clone();
+        let mut orders = plan.control.watch();
+        // Those of the start are to be learned, too.
+        orders.mark_changed();
         let budget_shares = (plan.memory / SHARE).max(1);
         Ok(Reader {
             registration,
@@ -277,6 +280,7 @@ impl Bridge {
             source_uuid: owned.source_uuid.clone(),
             accept_uuid: plan.accept_uuid.clone(),
             observer: Arc::clone(&self.observer),
+            orders,
             untried: low.seq.0 == 0 && low.at.is_some(),
             met: Arc::clone(&self.source_met),
             budget: Arc::new(Semaphore::new(budget_shares)),
