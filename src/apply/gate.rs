@@ -302,3 +302,156 @@ fn ahead(unit: &Unit) -> Option<Ahead<'_>> {
 fn whole(value: f64) -> i64 {
     value as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{Cause, Target};
+    use crate::progress::Seq;
+    use crate::transaction::{Clock, Format, Xid};
+
+    fn at(seq: u64) -> Coordinates {
+        Coordinates::new("b.000001", seq * 100)
+    }
+
+    /// Something that is for the target.
+    fn change() -> Body {
+        Body::Resolve(Xid { format_id: 1, gtrid: "a".into(), bqual: "".into() }, true)
+    }
+
+    fn whole(seq: u64, streamed: bool) -> Delivery {
+        let transaction = Transaction {
+            seq: Seq(seq),
+            gtid: None,
+            start: at(seq),
+            end: at(seq + 1),
+            committed_us: Some(seq * 1_000_000),
+            clock: Clock::default(),
+            body: change(),
+            bytes: 10,
+            streamed,
+            format: Arc::new(Format(bytes::Bytes::new())),
+        };
+        Delivery { unit: Unit::Whole(transaction), share: None }
+    }
+
+    fn piece(seq: u64, index: u32) -> Delivery {
+        let piece = Piece {
+            seq: Seq(seq),
+            gtid: None,
+            start: at(seq),
+            committed_us: Some(seq * 1_000_000),
+            index,
+            create: None,
+            changes: Vec::new(),
+            bytes: 10,
+            format: Arc::new(Format(bytes::Bytes::new())),
+        };
+        Delivery { unit: Unit::Piece(piece), share: None }
+    }
+
+    struct Road {
+        control: Arc<Control>,
+        gate: Gate,
+        sender: Option<mpsc::Sender<Delivery>>,
+        deliveries: mpsc::Receiver<Delivery>,
+    }
+
+    /// A gate that `deliveries` stand before.
+    fn road(orders: Orders, deliveries: Vec<Delivery>) -> Road {
+        let control = Arc::new(Control::new(orders));
+        let low = Mark { seq: Seq(0), at: Some(at(1)), gtids: None };
+        let gate = Gate::new(Arc::clone(&control), Observer::new("main"), &low);
+        let (sender, receiver) = mpsc::channel(16);
+        for delivery in deliveries {
+            sender.try_send(delivery).unwrap();
+        }
+        Road { control, gate, sender: Some(sender), deliveries: receiver }
+    }
+
+    impl Road {
+        /// How many pass now.
+        fn pass(&mut self) -> usize {
+            std::iter::from_fn(|| self.gate.try_next(&mut self.deliveries)).count()
+        }
+
+        fn next(&mut self) -> Passed {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(self.gate.next(&mut self.deliveries))
+        }
+    }
+
+    #[test]
+    fn a_shut_gate_lets_nothing_through_but_the_rest_of_a_large_transaction_that_has_begun() {
+        let units = vec![piece(1, 0), piece(1, 1), whole(1, true), whole(2, false), whole(3, false)];
+        let mut road = road(Orders::default(), units);
+        assert!(road.gate.try_next(&mut road.deliveries).is_some());
+        road.control.pause(Cause::Operator, "wait");
+        assert_eq!(road.pass(), 2);
+        assert_eq!(road.pass(), 0);
+        road.control.resume();
+        assert_eq!(road.pass(), 2);
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_heard_of_through_a_shut_gate() {
+        let mut road = road(Orders::default(), vec![whole(1, false)]);
+        road.control.pause(Cause::Operator, "wait");
+        road.sender = None;
+        assert!(matches!(road.next(), Passed::NoMore));
+    }
+
+    #[test]
+    fn the_gate_shuts_or_ends_behind_the_last_transaction_before_a_place() {
+        for (until, passes) in
+            [("b.000001:300", 2), ("b.000001:350", 2), ("b.000001:100", 0), ("1970-01-01T00:00:02Z", 2)]
+        {
+            let until: Until = until.parse().unwrap();
+            let units = || (1..=4).map(|seq| whole(seq, false)).collect();
+            let orders = Orders { until: Some(until.clone()), exit: true, ..Orders::default() };
+            let mut ending = road(orders.clone(), units());
+            assert_eq!(ending.pass(), passes, "{until}");
+            assert!(matches!(ending.next(), Passed::Finished), "{until}");
+            let mut pausing = road(Orders { exit: false, ..orders }, units());
+            assert_eq!(pausing.pass(), passes, "{until}");
+            pausing.sender = None;
+            assert!(matches!(pausing.next(), Passed::NoMore), "{until}");
+            let paused = pausing.control.orders().paused.unwrap();
+            assert_eq!((paused.by, paused.reason), (Cause::Until, format!("reached until {until}")));
+            pausing.control.resume();
+            assert_eq!(pausing.pass(), 4 - passes, "{until}");
+        }
+    }
+
+    #[test]
+    fn a_place_inside_a_transaction_too_large_to_be_held_is_reached_behind_it() {
+        let until = Some("b.000001:150".parse().unwrap());
+        let units = vec![piece(1, 0), whole(1, true), piece(2, 0), whole(2, true)];
+        let mut road = road(Orders { until, ..Orders::default() }, units);
+        assert_eq!(road.pass(), 2);
+    }
+
+    #[test]
+    fn what_is_skipped_changes_nothing() {
+        let mut road = road(Orders::default(), Vec::new());
+        road.control.skip(Target::At(at(2))).unwrap();
+        road.gate.look();
+        for (seq, skipped) in [(1, false), (2, true), (3, false)] {
+            let Delivery { unit: Unit::Whole(mut transaction), .. } = whole(seq, false) else { panic!() };
+            road.gate.skip(&mut transaction);
+            assert_eq!(matches!(transaction.body, Body::Resolve(_, false)), skipped, "{seq}");
+        }
+        assert_eq!(road.control.settle(|seq| seq == 2), 1);
+    }
+
+    #[test]
+    fn a_limit_lets_one_pass_and_then_waits() {
+        let limits = Limits { transactions: 1, bytes: 0 };
+        let units = (1..=3).map(|seq| whole(seq, false)).collect();
+        let mut road = road(Orders { limits, ..Orders::default() }, units);
+        assert_eq!(road.pass(), 1);
+        assert!(matches!(road.gate.verdict(), Verdict::Wait(time) if time <= Duration::from_secs(1)));
+        road.control.limit(Limits::default());
+        assert_eq!(road.pass(), 2);
+    }
+}

@@ -192,6 +192,7 @@ fn a_transaction_that_the_target_refuses_is_skipped_by_its_position_once() {
         (large, "BB4003"),
         ("CREATE TABLE shop.there (id INT)", "BB4001"),
         (xa, "BB4003"),
+        ("SET binlog_format = 'STATEMENT'; CREATE TEMPORARY TABLE shop.tmp (id INT)", "BB3204"),
     ];
     for (number, (sql, code)) in (1..).zip(refused) {
         pair.target.sql("INSERT INTO shop.t VALUES (50, 'is in the way')");
