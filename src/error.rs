@@ -90,6 +90,8 @@ codes! {
     NoPosition = "BB1005", Configuration, Policy::Stop(EX_CONFIG), "store one first: binbridge position --help";
     /// A start position is stored already and would be overwritten.
     PositionExists = "BB1006", Configuration, Policy::Stop(EX_USAGE), "the bridge has a position already; add --replace only if the target was restored anew";
+    /// The admin server takes no orders from us.
+    Orders = "BB1007", Configuration, Policy::Stop(EX_NOPERM), "name the file with the bridge's token: admin.token_file in the configuration, or --token-file";
 
     /// TCP or DNS failure.
     Connect = "BB2001", Environment, Policy::Retry, "check host, port, DNS, firewall rules and that the server runs";

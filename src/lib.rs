@@ -8,6 +8,7 @@
 //!          bytes     events     transactions   net batches      progress rows in the same commit
 //!
 //!    observe (metrics, lag, admin HTTP) <-- stages publish, nobody reaches back
+//!    control (an operator's orders)     --> the gate before the batches
 //! ```
 //!
 //! One direction, bounded in bytes at every edge; a stage imports only what stands before it in the list below.
@@ -17,6 +18,8 @@ pub mod error;
 pub mod failpoint;
 pub mod hex;
 pub mod position;
+
+pub mod control;
 
 pub mod wire;
 

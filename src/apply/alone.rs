@@ -22,8 +22,7 @@ impl Coordinator {
         if piece.index == 0 {
             self.require_gtid(piece.gtid.as_ref(), &piece.start).await?;
             self.flush().await?;
-            let skip = self.applied.lock().applied_earlier(piece.seq)
-                || self.admission.has_executed(piece.gtid.as_ref());
+            let skip = self.is_known(piece.seq, piece.gtid.as_ref()) || self.gate.skips_piece(&piece);
             self.streaming = Some((piece.seq, skip));
             if let (Some(create), false) = (piece.create.take(), skip) {
                 self.run_statement(piece.seq, &piece.start, piece.gtid.as_ref(), &create).await?;

@@ -9,26 +9,28 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::bail;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::observe::Observer;
 use crate::position::{Coordinates, Gtid, GtidSet};
 use crate::progress::{Fence, Mark, Seq};
 use crate::transaction::{Body, Transaction, Unit};
 
 use super::desk::{Desk, SharedDesk};
+use super::gate::{Gate, Passed};
 use super::lane::{HeldBack, Lane, UnderWay};
 use super::split::Splitter;
 use super::worker::{Applied, Order, Report, Settings, Worker};
-use super::{Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Ownership, Pace, Session, preserve};
+use super::{
+    Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Job, Ownership, Pace, Session, preserve,
+};
 
 /// Why the coordinator stopped without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// It was told to, and what it had is committed.
+    /// It was told to, or the place to end at is reached; what it had is committed.
     Drained,
     /// The reader is gone.
     NoMore,
@@ -42,23 +44,22 @@ const MOST_SMALL: usize = 16;
 const MOST_SINGLE: usize = 32;
 /// One more small batch in flight per this much of round-trip time.
 const SMALL_PER: Duration = Duration::from_millis(3);
-/// How long the other workers may take to commit what they have, after one has failed.
-const LAST_COMMITS: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Coordinator {
+    pub(super) gate: Gate,
     pub(super) desk: SharedDesk,
     pub(super) settings: Settings,
     pub(super) observer: Arc<Observer>,
-    pub(super) applied: Applied,
-    pub(super) admission: Admission,
+    applied: Applied,
+    admission: Admission,
     pace: Pace,
     pending: Batch,
-    lanes: Vec<Lane>,
-    reports: mpsc::Receiver<Report>,
-    tasks: JoinSet<Result<()>>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) reports: mpsc::Receiver<Report>,
+    pub(super) tasks: JoinSet<Result<()>>,
     pub(super) splitter: Option<Splitter>,
-    /// The large transaction that is under way, and whether an earlier process applied it.
+    /// The large transaction that is under way, and whether it is passed over.
     pub(super) streaming: Option<(Seq, bool)>,
     fence: Fence,
     max_packet: usize,
@@ -85,6 +86,7 @@ impl Coordinator {
         let wants_keys = settings.merge || sessions.len() > 1;
         let desk: SharedDesk = Arc::new(Mutex::new(Desk::new(ddl, wants_keys)));
         let applied = Applied::new(ownership.recovered.frontier.clone());
+        let gate = Gate::new(Arc::clone(&settings.control), Arc::clone(&observer), applied.lock().low());
         let (reporting, reports) = mpsc::channel(ORDERS);
         let mut lanes = Vec::new();
         let mut tasks = JoinSet::new();
@@ -99,6 +101,7 @@ impl Coordinator {
         let bytes = settings.limits.bytes.min(largest_events(max_packet));
         let limits = BatchLimits { bytes, ..settings.limits };
         Ok(Self {
+            gate,
             desk,
             splitter: (lanes.len() > 1).then(Splitter::default),
             admission: Admission::new(settings.prepared),
@@ -155,9 +158,10 @@ impl Coordinator {
                 Some(report) = self.reports.recv() => self.heard(&report)?,
                 Some(ended) = self.tasks.join_next() => return Err(self.failed(ended).await),
                 () = stop.cancelled() => return self.drain().await.map(|()| Ended::Drained),
-                delivery = deliveries.recv(), if room => match delivery {
-                    Some(delivery) => self.take(delivery, deliveries).await?,
-                    None => return self.drain().await.map(|()| Ended::NoMore),
+                passed = self.gate.next(deliveries), if room => match passed {
+                    Passed::Delivery(delivery) => self.take(delivery, deliveries).await?,
+                    Passed::NoMore => return self.drain().await.map(|()| Ended::NoMore),
+                    Passed::Finished => return self.drain().await.map(|()| Ended::Drained),
                 },
             }
         }
@@ -167,7 +171,7 @@ impl Coordinator {
     async fn take(&mut self, first: Delivery, deliveries: &mut mpsc::Receiver<Delivery>) -> Result<()> {
         self.accept(first).await?;
         while !self.has_enough() {
-            let Ok(delivery) = deliveries.try_recv() else { break };
+            let Some(delivery) = self.gate.try_next(deliveries) else { break };
             self.accept(delivery).await?;
         }
         Ok(())
@@ -188,15 +192,17 @@ impl Coordinator {
 
     async fn whole(
         &mut self,
-        transaction: Transaction,
+        mut transaction: Transaction,
         share: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Result<()> {
         self.require_gtid(transaction.gtid.as_ref(), &transaction.start).await?;
         if transaction.streamed {
             self.streaming = None;
         }
-        let admitted = self.admission.admit(transaction, &mut self.applied.lock())?;
-        let Some(mut job) = admitted else { return Ok(()) };
+        if !self.is_known(transaction.seq, transaction.gtid.as_ref()) {
+            self.gate.skip(&mut transaction);
+        }
+        let Some(mut job) = self.admit(transaction)? else { return Ok(()) };
         job.share = share;
         if job.transaction.streamed {
             self.one_under_way();
@@ -209,6 +215,23 @@ impl Coordinator {
         }
         self.pending.push(job);
         Ok(())
+    }
+
+    /// What there is to do. Where that is nothing, no commit will tell how far everything is applied.
+    fn admit(&mut self, transaction: Transaction) -> Result<Option<Job>> {
+        let mut applied = self.applied.lock();
+        let before = applied.low().seq.0;
+        let job = self.admission.admit(transaction, &mut applied)?;
+        let low = applied.low();
+        if let (true, Some(at)) = (low.seq.0 > before, &low.at) {
+            self.observer.found_applied(at, low.seq.0, low.seq.0 - before);
+        }
+        Ok(job)
+    }
+
+    /// Whether the target has it already.
+    pub(super) fn is_known(&self, seq: Seq, gtid: Option<&Gtid>) -> bool {
+        self.applied.lock().applied_earlier(seq) || self.admission.has_executed(gtid)
     }
 
     /// What comes before a transaction that cannot keep its GTID is committed.
@@ -400,46 +423,6 @@ impl Coordinator {
             self.hear().await?;
         }
     }
-
-    async fn drain(&mut self) -> Result<()> {
-        if let Some((_, false)) = self.streaming.take() {
-            self.first(Order::Abandon).await?;
-        }
-        self.flush().await?;
-        // Without orders to come, workers end.
-        self.lanes.iter_mut().for_each(|lane| lane.orders = mpsc::channel(1).0);
-        while let Some(ended) = self.tasks.join_next().await {
-            if !matches!(ended, Ok(Ok(()))) {
-                return Err(self.failed(ended).await);
-            }
-        }
-        Ok(())
-    }
-
-    /// A worker ended: the reason, once the others have committed what they have.
-    async fn failed(&mut self, ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Error {
-        let error = match ended {
-            Ok(Err(error)) => error,
-            Ok(Ok(())) => return invariant("a worker ended before it was told to".to_owned()),
-            Err(panic) => return invariant(format!("a worker panicked: {panic}")),
-        };
-        if !error.is_transient() {
-            self.lanes.iter_mut().for_each(|lane| lane.orders = mpsc::channel(1).0);
-            let deadline = Instant::now() + LAST_COMMITS;
-            loop {
-                // Their own errors come second.
-                tokio::select! {
-                    report = timeout_at(deadline, self.reports.recv()) => if report.is_err() { break },
-                    ended = self.tasks.join_next() => if ended.is_none() { break },
-                }
-            }
-        }
-        error
-    }
-}
-
-fn invariant(what: String) -> Error {
-    Error::new(crate::error::Code::Invariant, what)
 }
 
 /// Base64 makes four bytes of three, and a limit is passed by up to one event before it is noticed: half is on the safe

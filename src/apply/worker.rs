@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::bail;
 use crate::clock::now_us;
+use crate::control::Control;
 use crate::error::Result;
 use crate::failpoint;
 use crate::observe::{Committed, Observer};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub gtids: Gtids,
     /// Bytes that prepared XA transactions may hold.
     pub prepared: usize,
+    /// What an operator has ordered.
+    pub control: Arc<Control>,
 }
 
 /// Everything that is applied, as all workers of a process know it.
@@ -192,7 +195,13 @@ impl Worker {
             }
             let committed_us: Vec<u64> =
                 batch.jobs.iter().filter_map(|job| job.transaction.committed_us).collect();
-            self.observer.committed(&report(&batch, (before, &applied), &committed_us));
+            let skipped = self
+                .settings
+                .control
+                .settle(|seq| batch.jobs.iter().flat_map(Job::done).any(|done| done.seq.0 == seq));
+            let report = report(&batch, (before, &applied), skipped, &committed_us);
+            self.observer.committed(&report);
+            self.observer.skipped(skipped as u64);
             Report { worker: self.index(), jobs: batch.jobs.len(), took }
         };
         self.last_durable = last;
@@ -244,19 +253,24 @@ impl Worker {
     }
 }
 
-/// `before` is where the frontier stood.
-fn report<'a>(batch: &Batch, (before, applied): (u64, &Frontier), committed_us: &'a [u64]) -> Committed<'a> {
+/// `before` is where the frontier stood, `skipped` of the transactions were named by an operator.
+fn report<'a>(
+    batch: &Batch,
+    (before, applied): (u64, &Frontier),
+    skipped: usize,
+    committed_us: &'a [u64],
+) -> Committed<'a> {
     let bodies = || batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let empty = |job: &&Job| changes(&job.transaction.body).next().is_none();
     let low = applied.low();
-    let filtered = batch.jobs.iter().filter(empty).count();
+    let empty = batch.jobs.iter().filter(empty).count();
     Committed {
         at: low.at.clone(),
         seq: low.seq.0,
         passed: low.seq.0.saturating_sub(before),
-        transactions: count(batch.jobs.len() - filtered),
-        filtered: count(filtered),
+        transactions: count(batch.jobs.len() - empty),
+        filtered: count(empty.saturating_sub(skipped)),
         rows: bodies().map(Change::rows).sum(),
         statements: count(bodies().filter(|change| matches!(change, Change::Statement(_))).count()),
         bytes: count(batch.bytes),

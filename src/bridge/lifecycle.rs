@@ -15,6 +15,7 @@ use crate::apply::{
     BatchLimits, Coordinator, DdlSession, Delivery, Ended, Gtids, Owner, Ownership, Settings,
 };
 use crate::bail;
+use crate::control::Control;
 use crate::error::{Code, Error, Result};
 use crate::observe::{End, Lifecycle, Observer};
 use crate::position::{Coordinates, GtidSet};
@@ -70,6 +71,8 @@ pub struct Plan {
     pub large_transaction: usize,
     /// How long an instance may be silent before another takes its place.
     pub lease: Duration,
+    /// What an operator orders.
+    pub control: Arc<Control>,
 }
 
 /// A bridge that is running or will be.
@@ -213,6 +216,7 @@ impl Bridge {
             merge: self.plan.merge,
             gtids: self.plan.gtids,
             prepared: self.plan.memory / 4,
+            control: Arc::clone(&self.plan.control),
         };
         let executed = match self.plan.gtids {
             Gtids::Automatic => None,
@@ -271,6 +275,9 @@ impl Bridge {
         let limits = Limits { piece: plan.large_transaction.min(max_packet / 2), prepared: plan.memory / 4 };
         let start = start_of(low)?;
         let resume: Option<Coordinates> = low.at.clone();
+        let mut orders = plan.control.watch();
+        // Those of the start are to be learned, too.
+        orders.mark_changed();
         let budget_shares = (plan.memory / SHARE).max(1);
         Ok(Reader {
             registration,
@@ -279,6 +286,7 @@ impl Bridge {
             source_uuid: owned.source_uuid.clone(),
             accept_uuid: plan.accept_uuid.clone(),
             observer: Arc::clone(&self.observer),
+            orders,
             untried: low.seq.0 == 0 && low.at.is_some(),
             met: Arc::clone(&self.source_met),
             budget: Arc::new(Semaphore::new(budget_shares)),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::apply::Delivery;
 use crate::bail;
 use crate::binlog::{Body, kind};
+use crate::control::Orders;
 use crate::error::{Code, Error, Result};
 use crate::observe::{End, Observer};
 use crate::position::{Coordinates, GtidSet, Start, check_against_logs};
@@ -34,6 +35,8 @@ pub(super) struct Reader {
     pub(super) source_uuid: String,
     pub(super) accept_uuid: Option<String>,
     pub(super) observer: Arc<Observer>,
+    /// What an operator has ordered.
+    pub(super) orders: watch::Receiver<Orders>,
     /// No transaction was ever seen to begin at the start position.
     pub(super) untried: bool,
     /// Set once anything has come from the source.
@@ -132,6 +135,7 @@ impl Reader {
     async fn pump(&mut self, mut stream: Stream, backoff: &mut Backoff) -> Result<Gone> {
         loop {
             let located = stream.next().await?;
+            self.learn_skips();
             self.met.store(true, Ordering::Relaxed);
             backoff.reset();
             if let Some(unit) = self.take(located)?
@@ -139,6 +143,13 @@ impl Reader {
             {
                 return Ok(Gone);
             }
+        }
+    }
+
+    fn learn_skips(&mut self) {
+        if self.orders.has_changed().unwrap_or(false) {
+            let skips = &self.orders.borrow_and_update().skips;
+            self.assembler.skip(skips.iter().map(|skip| skip.target.clone()).collect());
         }
     }
 

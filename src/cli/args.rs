@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::config;
+use crate::control::{Target, Until};
+
 /// Replicates one MySQL server into another by speaking the replication protocol itself.
 ///
 /// Exit codes: 0 done or drained; 64 usage; 65 data (position, event, row, schema); 69 a server is away, read-only or
@@ -19,7 +22,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the bridge from its stored position until it is stopped.
-    Run(Settings),
+    Run(RunArgs),
     /// Find, check and store the position to start from.
     Position(PositionArgs),
     /// Show what a running bridge does.
@@ -28,6 +31,16 @@ pub(super) enum Command {
     Takeover(ChangeArgs),
     /// Stop the bridge's writing and let the target's own replication go on from where it is.
     Handback(ChangeArgs),
+    /// Tell a running bridge to apply nothing new; what is in flight is still committed.
+    Pause(PauseArgs),
+    /// Tell a paused bridge to go on.
+    Resume(ResumeArgs),
+    /// Tell a running bridge to pass one transaction over: nothing of it is applied.
+    Skip(SkipArgs),
+    /// Tell a running bridge to pause once it has come to a place.
+    Until(UntilArgs),
+    /// Tell a running bridge how fast it may apply.
+    Limit(LimitArgs),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -137,6 +150,7 @@ pub(super) enum DdlArg {
     Undone,
 }
 
+/// A change of who applies.
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct ChangeArgs {
     #[command(flatten)]
@@ -155,14 +169,119 @@ pub(super) struct ChangeArgs {
     pub(super) wait: u64,
 }
 
+/// Which bridge is asked.
 #[derive(Debug, Clone, ClapArgs)]
-pub(super) struct StatusArgs {
+pub(super) struct Admin {
     #[command(flatten)]
     pub(super) settings: Settings,
     /// The admin address, if it is not the configuration's.
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) admin: Option<String>,
+}
+
+/// Which bridge is told, and by what right.
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct Orders {
+    #[command(flatten)]
+    pub(super) admin: Admin,
+    /// The file with the bridge's token, if it is not the configuration's admin.token_file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub(super) admin: Admin,
     /// The whole status as JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) settings: Settings,
+    /// Apply nothing until told to resume.
+    #[arg(long)]
+    pub(super) paused: bool,
+    /// Pause behind this place: file:position, a GTID, or a time such as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "PLACE")]
+    pub(super) until: Option<Until>,
+    /// End there with exit code 0 instead of pausing.
+    #[arg(long, requires = "until")]
+    pub(super) exit: bool,
+    /// Pass this transaction over: its GTID, or file:position where it begins, as an error names it. May be repeated.
+    #[arg(long, value_name = "GTID|FILE:POS", value_parser = one_transaction)]
+    pub(super) skip: Vec<Target>,
+}
+
+/// A start may be repeated; what is current then is another transaction.
+fn one_transaction(text: &str) -> Result<Target, String> {
+    match text.parse() {
+        Ok(Target::Current) => {
+            Err("at the start, name the transaction by its GTID or file:position".to_owned())
+        }
+        Ok(target) => Ok(target),
+        Err(error) => Err(error.message().to_owned()),
+    }
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct PauseArgs {
+    #[command(flatten)]
+    pub(super) orders: Orders,
+    /// Why, for whoever looks at the status.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    pub(super) orders: Orders,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct SkipArgs {
+    #[command(flatten)]
+    pub(super) orders: Orders,
+    /// Its GTID; or file:position where it begins, as an error names it; or `current`, the next that would change
+    /// anything (of a paused bridge).
+    #[arg(value_name = "GTID|FILE:POS|current")]
+    pub(super) target: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct UntilArgs {
+    #[command(flatten)]
+    pub(super) orders: Orders,
+    /// file:position, a GTID, or a time such as 2026-01-31T12:00:00Z; `none` takes the order back.
+    #[arg(value_name = "PLACE|none")]
+    pub(super) until: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[group(skip)]
+pub(super) struct LimitArgs {
+    #[command(flatten)]
+    pub(super) orders: Orders,
+    /// Source transactions per second; 0 for no limit.
+    #[arg(long, value_name = "N", value_parser = transactions, required_unless_present_any = ["bytes", "none"])]
+    pub(super) transactions: Option<u64>,
+    /// Bytes of events per second, such as "4 MiB"; 0 for no limit.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(super) bytes: Option<u64>,
+    /// No limit at all.
+    #[arg(long, conflicts_with_all = ["transactions", "bytes"])]
+    pub(super) none: bool,
+}
+
+fn transactions(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text).trim().parse();
+    number.map_err(|_| "expected a number such as 500".to_owned())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    config::size(text.strip_suffix("/s").unwrap_or(text))
 }

@@ -1,9 +1,11 @@
 //! The command line: what was typed, what is done, what is said, and the exit code.
 
+mod admin;
 mod args;
 mod change;
 mod exit;
 mod generate;
+mod orders;
 mod position;
 mod run;
 mod status;
@@ -27,11 +29,16 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     let result = match args.command {
-        Command::Run(settings) => return run::run(&settings),
+        Command::Run(args) => return run::run(&args),
         Command::Position(args) => position::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Takeover(args) => change::run(&args, Wanted::Takeover),
         Command::Handback(args) => change::run(&args, Wanted::Handback),
+        Command::Pause(args) => orders::pause(&args),
+        Command::Resume(args) => orders::resume(&args),
+        Command::Skip(args) => orders::skip(&args),
+        Command::Until(args) => orders::until(&args),
+        Command::Limit(args) => orders::limit(&args),
         Command::Config(ConfigCommand::Show(settings)) => {
             settings.load().and_then(|loaded| say(&loaded.effective.to_string()))
         }

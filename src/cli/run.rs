@@ -11,13 +11,15 @@ use tracing::{error, info, warn};
 
 use crate::apply::{BatchLimits, Gtids};
 use crate::bridge::{Native, Plan, Supervisor};
+use crate::clock::now_us;
 use crate::config::{Config, Gtid, Names, Rename};
+use crate::control::{Cause, Control, Limits, Orders, Paused, Skip};
 use crate::error::{Code, Error, Result};
 use crate::observe::{self, Lifecycle, Observer};
 use crate::progress::Mark;
 use crate::transaction::Rules;
 
-use super::args::Settings;
+use super::args::RunArgs;
 use super::exit;
 
 /// How the bridge ended.
@@ -28,24 +30,29 @@ enum End {
     Forced(&'static str),
 }
 
-pub(super) fn run(settings: &Settings) -> ExitCode {
-    match bootstrap(settings) {
+pub(super) fn run(args: &RunArgs) -> ExitCode {
+    match bootstrap(args) {
         Ok(code) => code,
         Err(error) => exit::failed(&error),
     }
 }
 
 /// Everything that can fail before there is a runtime.
-fn bootstrap(settings: &Settings) -> Result<ExitCode> {
-    let config = settings.load()?.config;
+fn bootstrap(args: &RunArgs) -> Result<ExitCode> {
+    let config = args.settings.load()?.config;
     observe::log::init(config.log.format, &config.log.level)?;
-    let observer = Observer::new(&config.bridge.name);
-    let options = observe::Options { listen: config.admin.listen, line: observe::line_interval() };
+    let control = Arc::new(Control::new(orders(args, &config)));
+    let observer = Observer::with_control(&config.bridge.name, Arc::clone(&control));
+    let options = observe::Options {
+        listen: config.admin.listen,
+        line: observe::line_interval(),
+        token_file: config.admin.token_file.clone(),
+    };
     let admin = observe::serve(Arc::clone(&observer), options)?;
     if let Some(address) = admin.address() {
         info!(%address, "admin server: / /status /metrics /livez /readyz");
     }
-    let plan = plan(&config)?;
+    let plan = Plan { control, ..plan(&config)? };
     info!(
         version = env!("CARGO_PKG_VERSION"),
         bridge = %plan.name,
@@ -59,6 +66,22 @@ fn bootstrap(settings: &Settings) -> Result<ExitCode> {
     let result = runtime.block_on(supervise(plan, native(&config), &observer, config.shutdown.grace));
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(conclude(result, &observer))
+}
+
+/// What the command line orders for the start.
+fn orders(args: &RunArgs, config: &Config) -> Orders {
+    let started =
+        || Paused { by: Cause::Start, reason: "started with --paused".to_owned(), since_us: now_us() };
+    Orders {
+        paused: args.paused.then(started),
+        until: args.until.clone(),
+        exit: args.exit,
+        skips: args.skip.iter().map(|target| Skip { target: target.clone(), taken: None }).collect(),
+        limits: Limits {
+            transactions: config.apply.max_transactions_per_second,
+            bytes: config.apply.max_bytes_per_second,
+        },
+    }
 }
 
 fn conclude(result: Result<End>, observer: &Observer) -> ExitCode {
@@ -153,6 +176,7 @@ pub(super) fn plan(config: &Config) -> Result<Plan> {
         memory: config.apply.memory,
         large_transaction: config.apply.large_transaction,
         lease: config.bridge.lease,
+        control: Arc::default(),
     })
 }
 

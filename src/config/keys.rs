@@ -143,6 +143,8 @@ keys! {
     "apply.gtid", Kind::Choice(GTIDS), Some("automatic"), "GTIDs of the target's transactions: its own, one to a batch, or each the source's (one commit to a transaction)";
     "apply.memory", Kind::Size(8 * MIB, 64 * GIB), Some("32 MiB"), "Bytes of events held between source and target";
     "apply.large_transaction", Kind::Size(64 * KIB, GIB), Some("4 MiB"), "A larger transaction is streamed to the target, not held";
+    "apply.max_transactions_per_second", Kind::Integer(0, 10_000_000), Some("0"), "Source transactions applied per second, at most; 0: no limit";
+    "apply.max_bytes_per_second", Kind::Size(0, 64 * GIB), Some("0"), "Bytes of events applied per second, at most; 0: no limit";
 
     "native.auto_takeover", Kind::Choice(BOOLEAN), Some("false"), "Whether the bridge takes over by itself when the target's own replication is not well";
     "native.takeover_after", Kind::Duration(Duration::ZERO, Duration::from_secs(86_400)), Some("60s"), "How long the native channel may be unwell before that";
@@ -158,6 +160,7 @@ keys! {
     "native.ssl_ca", Kind::Text, None, "PEM file whose text the native channel is given as the authority to trust (Azure); without it the channel does not use TLS there";
 
     "admin.listen", Kind::Text, Some("127.0.0.1:9306"), "Address of the status page, metrics and probes, or off; whoever reaches it can read it";
+    "admin.token_file", Kind::Text, None, "File that holds the token which operator commands need; without it they are taken on a loopback address only; read again at each command";
 
     "log.format", Kind::Choice(&["auto", "pretty", "logfmt", "json"]), Some("auto"), "auto: pretty on a terminal, logfmt otherwise";
     "log.level", Kind::Text, Some("info"), "A level, or a filter such as \"info,binbridge::source=debug\"";

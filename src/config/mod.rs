@@ -26,12 +26,13 @@ pub use filter::{Filter, Name, Names, Pattern, Rename};
 pub use keys::{ENV_PREFIX, KEYS, Key, Kind};
 pub use problem::{Problem, Problems};
 pub use raw::Flag;
+pub use value::size;
 
 use crate::native::{ChannelSource, Cloud, Policy};
 use crate::observe::log::Format;
 use crate::wire::Endpoint;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -112,6 +113,10 @@ pub struct Apply {
     pub memory: usize,
     /// A larger transaction is streamed.
     pub large_transaction: usize,
+    /// Source transactions per second, at most; 0 for no limit.
+    pub max_transactions_per_second: u64,
+    /// Bytes of events per second, at most; 0 for no limit.
+    pub max_bytes_per_second: u64,
 }
 
 /// Whose GTIDs the target's transactions have.
@@ -148,10 +153,12 @@ pub struct Native {
 }
 
 /// The admin server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Where it listens; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// The file that holds the token which orders need.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Logs.

@@ -60,7 +60,7 @@ impl Reader<'_> {
         let target = self.target();
         let (filter, apply) = (self.filter(), self.apply());
         let native = source.as_ref().and_then(|source| self.native(&source.endpoint));
-        let admin = self.parsed("admin.listen", value::listen).map(|listen| Admin { listen });
+        let admin = self.admin();
         let (format, level) = (self.choice("log.format"), self.parsed("log.level", level));
         let grace = self.duration("shutdown.grace");
         Some(Config {
@@ -74,6 +74,12 @@ impl Reader<'_> {
             log: Log { format: format?, level: level? },
             shutdown: Shutdown { grace: grace? },
         })
+    }
+
+    fn admin(&mut self) -> Option<Admin> {
+        let listen = self.parsed("admin.listen", value::listen);
+        let token_file = self.optional("admin.token_file", |reader, key| reader.parsed(key, path));
+        Some(Admin { listen: listen?, token_file: token_file? })
     }
 
     fn bridge(&mut self) -> Option<Bridge> {
@@ -243,6 +249,8 @@ impl Reader<'_> {
         let batch_time = self.duration("apply.batch_time");
         let (batch_bytes, memory) = (self.size("apply.batch_bytes"), self.size("apply.memory"));
         let large_transaction = self.size("apply.large_transaction");
+        let max_transactions_per_second = self.integer("apply.max_transactions_per_second");
+        let max_bytes_per_second = self.size("apply.max_bytes_per_second");
         let merge = self.choice("apply.merge");
         let gtid = self.choice("apply.gtid");
         let apply = Apply {
@@ -255,6 +263,8 @@ impl Reader<'_> {
             gtid: gtid?,
             memory: memory?,
             large_transaction: large_transaction?,
+            max_transactions_per_second: max_transactions_per_second?,
+            max_bytes_per_second: max_bytes_per_second? as u64,
         };
         for (key, bytes) in
             [("apply.batch_bytes", apply.batch_bytes), ("apply.large_transaction", apply.large_transaction)]

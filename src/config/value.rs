@@ -15,7 +15,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A size such as `4 MiB`, or a number of bytes.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// What was expected, in words.
+pub fn size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

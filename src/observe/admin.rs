@@ -1,4 +1,4 @@
-//! The admin server: read-only HTTP for people, probes and Prometheus.
+//! The admin server: HTTP for people, probes and Prometheus, who only read, and for an operator's orders.
 //!
 //! | path | answer |
 //! |---|---|
@@ -8,10 +8,13 @@
 //! | `/metrics` | Prometheus text format 0.0.4 |
 //! | `/livez`, `/healthz` | 200 while the process runs |
 //! | `/readyz` | 200 once source and target are connected and the position is loaded, else 503 and what is missing |
+//!
+//! Orders are POST, see [`super::command`]; who may give them, see [`super::token`].
 
-use super::Observer;
+use super::token::{Guard, Refusal};
+use super::{Observer, command};
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
@@ -32,6 +35,8 @@ const MAX_CONNECTIONS: usize = 64;
 /// A request's line and headers, in bytes.
 const MAX_HEADER: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
+/// The body of an order, in bytes.
+const MAX_BODY: usize = 4096;
 /// Who has not sent a whole request by then is cut off; also the time a connection may be idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// No connection lives longer, however slowly it reads; a browser makes a new one without a sign of it.
@@ -40,7 +45,8 @@ const CONNECTION_LIFE: Duration = Duration::from_secs(60);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 const PAGE: &str = include_str!("page/index.html");
-const PATHS: &str = "/ /status /history /metrics /livez /readyz";
+const PATHS: &str =
+    "/ /status /history /metrics /livez /readyz, and by POST /pause /resume /skip /until /limit";
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
@@ -54,7 +60,8 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// Serves until dropped.
-pub(super) async fn serve(listener: TcpListener, observer: Arc<Observer>) {
+pub(super) async fn serve(listener: TcpListener, observer: Arc<Observer>, guard: Guard) {
+    let guard = Arc::new(guard);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -62,7 +69,7 @@ pub(super) async fn serve(listener: TcpListener, observer: Arc<Observer>) {
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.len() >= MAX_CONNECTIONS => refuse(&stream),
-                Ok((stream, _)) => { connections.spawn(connection(stream, Arc::clone(&observer))); }
+                Ok((stream, _)) => { connections.spawn(connection(stream, Arc::clone(&observer), Arc::clone(&guard))); }
                 Err(error) => {
                     tracing::debug!(%error, "admin connection not accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -79,10 +86,10 @@ fn refuse(stream: &TcpStream) {
     }
 }
 
-async fn connection(stream: TcpStream, observer: Arc<Observer>) {
+async fn connection(stream: TcpStream, observer: Arc<Observer>, guard: Arc<Guard>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = respond(request.method(), request.uri().path(), &observer);
-        std::future::ready(Ok::<_, Infallible>(response))
+        let (observer, guard) = (Arc::clone(&observer), Arc::clone(&guard));
+        async move { Ok::<_, Infallible>(respond(request, &observer, &guard).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -96,13 +103,39 @@ async fn connection(stream: TcpStream, observer: Arc<Observer>) {
     }
 }
 
-fn respond(method: &Method, path: &str, observer: &Observer) -> Response<Full<Bytes>> {
-    if method != Method::GET && method != Method::HEAD {
-        let mut response =
-            answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD: this server changes nothing\n");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+async fn respond(request: Request<Incoming>, observer: &Observer, guard: &Guard) -> Response<Full<Bytes>> {
+    let takes_orders = command::PATHS.contains(&request.uri().path());
+    match *request.method() {
+        Method::POST if takes_orders => match order(request, observer, guard).await {
+            Ok(said) => answer(StatusCode::OK, TEXT, said),
+            Err((status, why)) => answer(status, TEXT, why),
+        },
+        Method::GET | Method::HEAD if !takes_orders => tell(request.uri().path(), observer),
+        _ if takes_orders => not_allowed("POST", "orders are given by POST\n"),
+        _ => not_allowed("GET, HEAD", "only GET and HEAD: this changes nothing\n"),
     }
+}
+
+fn not_allowed(allowed: &'static str, why: &'static str) -> Response<Full<Bytes>> {
+    let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, why);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+async fn order(request: Request<Incoming>, observer: &Observer, guard: &Guard) -> Result<String, Refusal> {
+    let (head, body) = request.into_parts();
+    guard.admits(&head.headers).await?;
+    let body = tokio::time::timeout(HEADER_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
+    match body {
+        Ok(Ok(body)) => command::order(head.uri.path(), &body.to_bytes(), observer),
+        Ok(Err(_)) => {
+            Err((StatusCode::PAYLOAD_TOO_LARGE, format!("an order has {MAX_BODY} bytes at most\n")))
+        }
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body did not come\n".to_owned())),
+    }
+}
+
+fn tell(path: &str, observer: &Observer) -> Response<Full<Bytes>> {
     match path {
         "/" => page(),
         "/status" => json(&observer.progress()),

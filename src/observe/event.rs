@@ -27,6 +27,8 @@ pub enum Lifecycle {
     CatchingUp,
     /// Following the source as it commits.
     Streaming,
+    /// Told to apply nothing new; what is read waits.
+    Paused,
     /// A transient error: waiting to try again. Ends with a connection or with `Failed`.
     Retrying,
     /// Asked to stop: what is in flight is finished.
@@ -46,6 +48,7 @@ impl Lifecycle {
         Self::HandingBack,
         Self::CatchingUp,
         Self::Streaming,
+        Self::Paused,
         Self::Retrying,
         Self::Draining,
         Self::Stopped,
@@ -61,6 +64,7 @@ impl Lifecycle {
             Self::HandingBack => "handing_back",
             Self::CatchingUp => "catching_up",
             Self::Streaming => "streaming",
+            Self::Paused => "paused",
             Self::Retrying => "retrying",
             Self::Draining => "draining",
             Self::Stopped => "stopped",

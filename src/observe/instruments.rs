@@ -1,7 +1,8 @@
 //! The registered instruments behind [`super::metrics`].
 
-use super::Lifecycle;
 use super::metrics::{self as m, Kind, Metric};
+use super::{Lifecycle, NativeChannel};
+use crate::control::Cause;
 use crate::error::{Code, Policy};
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
@@ -53,6 +54,7 @@ pub(super) struct Instruments {
     process: Registry,
     events: Vec<IntCounter>,
     pub(super) lifecycle: GaugeVec,
+    pub(super) paused: GaugeVec,
     pub(super) source_connected: Gauge,
     pub(super) target_connected: Gauge,
     pub(super) source_reconnects: IntCounterVec,
@@ -73,6 +75,7 @@ pub(super) struct Instruments {
     pub(super) committed: IntCounter,
     pub(super) filtered: IntCounter,
     pub(super) skipped: IntCounter,
+    pub(super) skipped_alone: IntCounter,
     pub(super) rows: IntCounter,
     pub(super) statements: IntCounter,
     pub(super) commits: IntCounter,
@@ -103,6 +106,7 @@ impl Instruments {
             process: process_metrics(),
             events: by_type(&events),
             lifecycle: gauges(r, &m::LIFECYCLE_STATE),
+            paused: gauges(r, &m::PAUSED),
             source_connected: gauge(r, &m::SOURCE_CONNECTED),
             target_connected: gauge(r, &m::TARGET_CONNECTED),
             source_reconnects: counters(r, &m::SOURCE_RECONNECTS_TOTAL),
@@ -123,6 +127,7 @@ impl Instruments {
             committed: transactions.with_label_values(&[m::stage::APPLIED, "committed"]),
             filtered: transactions.with_label_values(&[m::stage::APPLIED, "filtered"]),
             skipped: transactions.with_label_values(&[m::stage::APPLIED, "skipped"]),
+            skipped_alone: counter(r, &m::SKIPPED_TRANSACTIONS_TOTAL),
             rows: counter(r, &m::ROWS_TOTAL),
             statements: counter(r, &m::STATEMENTS_TOTAL),
             commits: counter(r, &m::COMMITS_TOTAL),
@@ -150,6 +155,19 @@ impl Instruments {
         self.events.get(usize::from(kind))
     }
 
+    /// What the target's own replication channel does; NaN where there is none.
+    #[allow(clippy::cast_precision_loss, reason = "seconds of lag")]
+    pub(super) fn native(&self, channel: Option<&NativeChannel>) {
+        let flag = |on: Option<bool>| on.map_or(f64::NAN, |on| f64::from(u8::from(on)));
+        let receives = channel.map(|channel| channel.receives);
+        let applies = channel.map(|channel| channel.applies);
+        for (thread, on) in [("receiver", receives), ("applier", applies)] {
+            self.native_running.with_label_values(&[thread]).set(flag(on));
+        }
+        let lag = channel.and_then(|channel| channel.lag_seconds);
+        self.native_lag.set(lag.map_or(f64::NAN, |seconds| seconds as f64));
+    }
+
     /// The text exposition format of everything.
     pub(super) fn encode(&self) -> String {
         let mut out = Vec::new();
@@ -166,6 +184,9 @@ impl Instruments {
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), super::REVISION]).set(1.0);
         for state in Lifecycle::ALL {
             self.lifecycle.with_label_values(&[state.as_str()]).set(0.0);
+        }
+        for cause in Cause::ALL {
+            self.paused.with_label_values(&[cause.as_str()]).set(0.0);
         }
         for code in Code::ALL {
             self.errors.with_label_values(&[code.as_str(), severity(*code)]);

@@ -1,7 +1,7 @@
 //! The status line: one line, always the same fields in the same order.
 
 use super::Snapshot;
-use super::snapshot::Queue;
+use super::snapshot::{OrdersStatus, Queue};
 use std::fmt::Write as _;
 
 /// What is not known yet.
@@ -16,6 +16,7 @@ pub fn line(now: &Snapshot) -> String {
         now.state.reason,
         text_or(now.position.applied.as_ref())
     );
+    push_orders(&mut text, &now.orders);
     let lag = &now.lag;
     let bytes = lag.bytes.map_or_else(|| UNKNOWN.to_owned(), size);
     let seconds = lag.applied_seconds.map_or_else(|| UNKNOWN.to_owned(), duration);
@@ -40,6 +41,22 @@ pub fn line(now: &Snapshot) -> String {
     let up = now.now_ms.saturating_sub(now.started_ms) / 1000;
     push(&mut text, format_args!("; Time: {}", long(up)));
     text
+}
+
+/// Orders in force; a pause is the state itself.
+fn push_orders(text: &mut String, orders: &OrdersStatus) {
+    if let Some(until) = &orders.until {
+        push(text, format_args!("; Until: {until}"));
+    }
+    if !orders.skips.is_empty() {
+        push(text, format_args!("; Skip: {}", orders.skips.join(", ")));
+    }
+    if let Some(limit) = orders.max_transactions_per_second {
+        push(text, format_args!("; Limit: {limit} trx/s"));
+    }
+    if let Some(limit) = orders.max_bytes_per_second {
+        push(text, format_args!("; Limit: {}/s", size(limit)));
+    }
 }
 
 fn queue_text(queue: &Queue) -> String {
@@ -160,6 +177,21 @@ mod tests {
              Rate: 4900 trx/s, 20000 rows/s, 1.9 MiB/s; Latency p99: 52ms; Queue apply: 3 (1.1 MiB/32.0 MiB); \
              ETA: 1m19s; Time: 2m40s"
         );
+    }
+
+    #[test]
+    fn orders_in_force_stand_in_the_line() {
+        let orders = OrdersStatus {
+            until: Some("b.000002:4".into()),
+            skips: vec!["current".into(), "b.000001:400".into()],
+            max_transactions_per_second: Some(50),
+            max_bytes_per_second: Some(1 << 20),
+            ..OrdersStatus::default()
+        };
+        let text = line(&Snapshot { orders, ..Snapshot::default() });
+        let expected =
+            "; Until: b.000002:4; Skip: current, b.000001:400; Limit: 50 trx/s; Limit: 1.0 MiB/s; Lag: ";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -66,6 +66,9 @@ metrics! {
         "Always 1; what was built.";
     LIFECYCLE_STATE = "binbridge_lifecycle_state", Kind::Gauge, ["state"],
         "1 for the state the bridge is in, 0 for the others.";
+    PAUSED = "binbridge_paused", Kind::Gauge, ["reason"],
+        "1 while nothing new is applied, because an operator said so (operator), the place to stop at was reached (until) \
+         or it was started so (start); 0 otherwise.";
     SOURCE_CONNECTED = "binbridge_source_connected", Kind::Gauge, [],
         "1 while the stream from the source is open.";
     TARGET_CONNECTED = "binbridge_target_connected", Kind::Gauge, [],
@@ -106,6 +109,8 @@ metrics! {
     TRANSACTIONS_TOTAL = "binbridge_transactions_total", Kind::Counter, ["stage", "outcome"],
         "Source transactions past a stage. Received counts again what is read again after a reconnect; applied counts \
          each once, as committed, filtered (nothing to apply) or skipped (named by an operator).";
+    SKIPPED_TRANSACTIONS_TOTAL = "binbridge_skipped_transactions_total", Kind::Counter, [],
+        "Source transactions passed over because an operator named them: the target lacks what they changed.";
     ROWS_TOTAL = "binbridge_rows_total", Kind::Counter, [],
         "Row changes committed on the target.";
     STATEMENTS_TOTAL = "binbridge_statements_total", Kind::Counter, [],

@@ -1,11 +1,13 @@
 //! What the bridge tells: metrics, lag, the admin server with its status page, logs and the status line.
 //!
-//! Stages hold an [`Observer`] and tell it what happened; nobody asks a stage. Lag is a pure function of what was told
+//! Stages hold an [`Observer`] and tell it what happened; nobody asks a stage. What an operator says to the admin server
+//! goes into a [`Control`](crate::control::Control). Lag is a pure function of what was told
 //! and of the clock, so that it grows while nothing happens.
 
 mod admin;
 pub mod assets;
 mod backlog;
+mod command;
 mod event;
 mod history;
 mod instruments;
@@ -15,9 +17,11 @@ mod line;
 pub mod log;
 pub mod metrics;
 mod observer;
+mod orders;
 pub mod snapshot;
 mod state;
 mod thread;
+mod token;
 
 pub use event::{Committed, End, Lifecycle, NativeChannel};
 pub use history::{Sample, Series};

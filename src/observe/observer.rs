@@ -3,11 +3,11 @@
 use super::instruments::{Instruments, severity};
 use super::lag::{Lag, PurgeMargin};
 use super::metrics::stage;
-use super::snapshot::{
-    LagStatus, LastError, Latency, Margin, Position, Queue, Ready, Snapshot, State as StateStatus,
-};
+use super::orders;
+use super::snapshot::{LagStatus, LastError, Latency, Margin, Position, Queue, Ready, Snapshot};
 use super::state::{State, milliseconds};
 use super::{Committed, End, Lifecycle, NativeChannel, Series};
+use crate::control::{Cause, Control};
 use crate::error::{Code, Error, Policy};
 use crate::position::Coordinates;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,19 +20,31 @@ pub struct Observer {
     started_us: u64,
     instruments: Instruments,
     state: Mutex<State>,
+    control: Arc<Control>,
 }
 
 impl Observer {
-    /// A new observer of the bridge of this name.
+    /// A new observer of the bridge of this name, which no operator tells anything.
     pub fn new(bridge: &str) -> Arc<Self> {
+        Self::with_control(bridge, Arc::default())
+    }
+
+    /// A new observer of the bridge of this name, which also shows what an operator has ordered.
+    pub fn with_control(bridge: &str, control: Arc<Control>) -> Arc<Self> {
         let now_us = now_us();
         let observer = Self {
             bridge: bridge.to_owned(),
             started_us: now_us,
             instruments: Instruments::new(bridge),
             state: Mutex::new(State::new(now_us)),
+            control,
         };
         Arc::new(observer)
+    }
+
+    /// The orders that the admin server takes.
+    pub fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Names a server: its `host:port` and, once known, its version. Never with a user or a secret.
@@ -141,6 +153,11 @@ impl Observer {
         state.committed(now_us, batch);
     }
 
+    /// Everything up to `at` is applied: the last `passed` transactions by an earlier process. `seq` is the newest.
+    pub fn found_applied(&self, at: &Coordinates, seq: u64, passed: u64) {
+        self.state().found_applied(now_us(), at, seq, passed);
+    }
+
     /// A DDL statement ran on the target.
     pub fn ddl(&self) {
         self.instruments.ddl.inc();
@@ -156,6 +173,7 @@ impl Observer {
     /// An operator named these transactions to be passed; their position still advances through [`Self::committed`].
     pub fn skipped(&self, transactions: u64) {
         self.instruments.skipped.inc_by(transactions);
+        self.instruments.skipped_alone.inc_by(transactions);
         self.state().totals.skipped += transactions;
     }
 
@@ -226,6 +244,7 @@ impl Observer {
     /// Everything, as of now.
     pub fn progress(&self) -> Snapshot {
         let now_us = now_us();
+        let ordered = self.control.orders();
         let state = self.state();
         let (minute, quantiles) = state.latencies.of_this_minute(&[0.5, 0.99]);
         let quantile =
@@ -237,11 +256,8 @@ impl Observer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_us / 1000,
             now_ms: now_us / 1000,
-            state: StateStatus {
-                name: state.lifecycle.as_str().to_owned(),
-                reason: state.reason.clone(),
-                since_ms: state.since_us / 1000,
-            },
+            state: orders::shown(&state, &ordered).1,
+            orders: orders::status(&ordered),
             ready: ready(&state),
             source: state.source.clone(),
             target: state.target.clone(),
@@ -269,8 +285,14 @@ impl Observer {
 
     fn set_gauges(&self, state: &State, now_us: u64) {
         let instruments = &self.instruments;
+        let ordered = self.control.orders();
+        for cause in Cause::ALL {
+            let on = ordered.paused.as_ref().is_some_and(|paused| paused.by == *cause);
+            instruments.paused.with_label_values(&[cause.as_str()]).set(f64::from(u8::from(on)));
+        }
+        let shown = orders::shown(state, &ordered).0;
         for lifecycle in Lifecycle::ALL {
-            let on = f64::from(u8::from(*lifecycle == state.lifecycle));
+            let on = f64::from(u8::from(*lifecycle == shown));
             instruments.lifecycle.with_label_values(&[lifecycle.as_str()]).set(on);
         }
         instruments.source_connected.set(f64::from(u8::from(state.source.connected)));
@@ -299,15 +321,7 @@ impl Observer {
             Some(PurgeMargin::Gone) => (-1.0, f64::NAN),
             Some(PurgeMargin::Kept { files, bytes }) => (float(files as u64), float(bytes)),
         };
-        let native = state.native.as_ref();
-        let flag = |on: Option<bool>| on.map_or(f64::NAN, |on| f64::from(u8::from(on)));
-        for (thread, on) in [
-            ("receiver", native.map(|channel| channel.receives)),
-            ("applier", native.map(|channel| channel.applies)),
-        ] {
-            instruments.native_running.with_label_values(&[thread]).set(flag(on));
-        }
-        instruments.native_lag.set(native.and_then(|channel| channel.lag_seconds).map_or(f64::NAN, float));
+        instruments.native(state.native.as_ref());
         instruments.purge_margin_files.set(files);
         instruments.purge_margin_bytes.set(bytes);
         for (name, queue) in &state.queues {

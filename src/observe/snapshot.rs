@@ -20,6 +20,9 @@ pub struct Snapshot {
     pub now_ms: u64,
     /// What the bridge is doing.
     pub state: State,
+    /// What an operator has ordered.
+    #[serde(default)]
+    pub orders: OrdersStatus,
     /// Whether it is ready, and what is missing.
     pub ready: Ready,
     /// The source.
@@ -58,9 +61,35 @@ pub struct Snapshot {
 /// What the bridge is doing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// `starting`, `standby`, `taking_over`, `handing_back`, `catching_up`, `streaming`, `retrying`, `draining`, `stopped`
-    /// or `failed`.
+    /// `starting`, `standby`, `taking_over`, `handing_back`, `catching_up`, `streaming`, `paused`, `retrying`, `draining`,
+    /// `stopped` or `failed`.
     pub name: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Since when.
+    pub since_ms: u64,
+}
+
+/// What an operator has ordered and what is still in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrdersStatus {
+    /// Nothing new is applied.
+    pub paused: Option<PausedStatus>,
+    /// The place at which it will pause.
+    pub until: Option<String>,
+    /// Transactions that will be passed over, as they were named.
+    pub skips: Vec<String>,
+    /// Source transactions per second, at most.
+    pub max_transactions_per_second: Option<u64>,
+    /// Bytes of events per second, at most.
+    pub max_bytes_per_second: Option<u64>,
+}
+
+/// A pause.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedStatus {
+    /// `operator`, `until` or `start`.
+    pub by: String,
     /// Why, in words.
     pub reason: String,
     /// Since when.

@@ -151,6 +151,14 @@ impl State {
         self.note_reached(now_us);
     }
 
+    /// Everything up to `at`, `passed` transactions more, turned out to be applied already.
+    pub(super) fn found_applied(&mut self, now_us: u64, at: &Coordinates, seq: u64, passed: u64) {
+        self.backlog.applied(at, passed);
+        self.applied = Some(at.clone());
+        self.seq = seq;
+        self.note_reached(now_us);
+    }
+
     /// One second is over. `bytes` is counted elsewhere, without the lock.
     pub(super) fn tick(&mut self, now_us: u64) {
         self.note_reached(now_us);

@@ -1,9 +1,11 @@
 //! The observer's own thread: what it tells does not wait for the stages, and the stages do not wait for it.
 
+use super::token::Guard;
 use super::{Observer, admin, line};
 use crate::error::{Code, Error, Result};
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,12 +17,14 @@ const TICK: Duration = Duration::from_secs(1);
 const LINE: Duration = Duration::from_secs(5);
 
 /// What the thread is to do beside taking samples.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Where the admin server listens; `None`: nowhere.
     pub listen: Option<SocketAddr>,
     /// How often the status line goes to stderr; `None`: never.
     pub line: Option<Duration>,
+    /// The file with the token that orders need; without it, they are taken on a loopback address only.
+    pub token_file: Option<PathBuf>,
 }
 
 /// How often the status line is printed here: on a terminal only.
@@ -59,6 +63,8 @@ impl Drop for Running {
 pub fn serve(observer: Arc<Observer>, options: Options) -> Result<Running> {
     let listener = options.listen.map(bind).transpose()?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let loopback = address.is_some_and(|address| address.ip().is_loopback());
+    let guard = Guard { loopback, token_file: options.token_file };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -71,7 +77,7 @@ pub fn serve(observer: Arc<Observer>, options: Options) -> Result<Running> {
                 tokio::select! {
                     biased;
                     _ = stopped => {}
-                    () = run(&observer, listener, options.line) => {}
+                    () = run(&observer, listener, guard, options.line) => {}
                 }
             });
         })
@@ -79,8 +85,8 @@ pub fn serve(observer: Arc<Observer>, options: Options) -> Result<Running> {
     Ok(Running { address, stop: Some(stop), thread: Some(thread) })
 }
 
-async fn run(observer: &Arc<Observer>, listener: Option<TcpListener>, line: Option<Duration>) {
-    tokio::join!(sample(observer), print(observer, line), admin(observer, listener));
+async fn run(observer: &Arc<Observer>, listener: Option<TcpListener>, guard: Guard, line: Option<Duration>) {
+    tokio::join!(sample(observer), print(observer, line), admin(observer, listener, guard));
 }
 
 async fn sample(observer: &Observer) {
@@ -105,10 +111,10 @@ async fn print(observer: &Observer, every: Option<Duration>) {
     }
 }
 
-async fn admin(observer: &Arc<Observer>, listener: Option<TcpListener>) {
+async fn admin(observer: &Arc<Observer>, listener: Option<TcpListener>, guard: Guard) {
     let Some(listener) = listener else { return };
     match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => admin::serve(listener, Arc::clone(observer)).await,
+        Ok(listener) => admin::serve(listener, Arc::clone(observer), guard).await,
         Err(error) => tracing::error!(%error, "the admin server cannot listen"),
     }
 }
@@ -134,14 +140,26 @@ mod tests {
     use std::net::TcpStream;
 
     fn started() -> (Arc<Observer>, Running) {
+        started_with([127, 0, 0, 1], None)
+    }
+
+    fn started_with(address: [u8; 4], token_file: Option<PathBuf>) -> (Arc<Observer>, Running) {
         let observer = Observer::new("main");
-        let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let running = serve(Arc::clone(&observer), Options { listen, line: None }).unwrap();
+        let listen = Some(SocketAddr::from((address, 0)));
+        let options = Options { listen, line: None, token_file };
+        let running = serve(Arc::clone(&observer), options).unwrap();
         (observer, running)
     }
 
+    fn post(running: &Running, path: &str, headers: &str, body: &str) -> String {
+        let length = body.len();
+        let begin = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        ask(running, &format!("{begin}content-length: {length}\r\n{headers}\r\n{body}"))
+    }
+
     fn ask(running: &Running, request: &str) -> String {
-        let mut stream = TcpStream::connect(running.address().unwrap()).unwrap();
+        let port = running.address().unwrap().port();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -195,6 +213,63 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("allow: GET, HEAD"), "{answer}");
     }
 
+    const JSON: &str = "content-type: application/json\r\n";
+
+    #[test]
+    fn an_order_is_followed_and_shown_and_the_state_says_paused() {
+        use super::super::Lifecycle;
+        let (observer, running) = started();
+        observer.lifecycle(Lifecycle::Streaming, "in step with the source");
+        let answer = post(&running, "/pause", JSON, "{\"reason\":\"upgrade\"}");
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("paused, upgrade"), "{answer}");
+        let status = get(&running, "/status");
+        assert!(status.contains("\"state\":{\"name\":\"paused\",\"reason\":\"upgrade\""), "{status}");
+        assert!(status.contains("\"paused\":{\"by\":\"operator\",\"reason\":\"upgrade\""), "{status}");
+        let metrics = get(&running, "/metrics");
+        assert!(metrics.contains("binbridge_paused{reason=\"operator\",bridge=\"main\"} 1"), "{metrics}");
+        assert!(
+            metrics.contains("binbridge_lifecycle_state{state=\"paused\",bridge=\"main\"} 1"),
+            "{metrics}"
+        );
+        assert!(post(&running, "/resume", JSON, "").contains("resumed"));
+        assert!(get(&running, "/status").contains("\"name\":\"streaming\""));
+    }
+
+    #[test]
+    fn orders_are_bounded_have_their_method_and_are_no_form_of_a_web_page() {
+        let (observer, running) = started();
+        let long = format!("{{\"reason\":\"{}\"}}", "a".repeat(5000));
+        assert!(post(&running, "/pause", JSON, &long).starts_with("HTTP/1.1 413"));
+        assert!(post(&running, "/pause", "content-type: text/plain\r\n", "{}").starts_with("HTTP/1.1 415"));
+        assert!(post(&running, "/skip", JSON, "{\"target\":\"x\"}").starts_with("HTTP/1.1 400"));
+        let answer = get(&running, "/pause");
+        assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("allow: POST"), "{answer}");
+        assert!(observer.control().orders().paused.is_none());
+    }
+
+    #[test]
+    fn where_others_reach_it_orders_need_the_token_and_its_file() {
+        let (observer, running) = started_with([0, 0, 0, 0], None);
+        let answer = post(&running, "/pause", JSON, "");
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("admin.token_file"), "{answer}");
+        drop(running);
+        assert!(observer.control().orders().paused.is_none());
+
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "s3cret").unwrap();
+        for address in [[0, 0, 0, 0], [127, 0, 0, 1]] {
+            let (observer, running) = started_with(address, Some(file.path().to_owned()));
+            assert!(post(&running, "/pause", JSON, "").starts_with("HTTP/1.1 401"));
+            let wrong = format!("{JSON}authorization: Bearer other\r\n");
+            let answer = post(&running, "/pause", &wrong, "");
+            assert!(answer.starts_with("HTTP/1.1 401") && !answer.contains("s3cret"), "{answer}");
+            assert!(observer.control().orders().paused.is_none());
+            let right = format!("{JSON}authorization: Bearer s3cret\r\n");
+            assert!(post(&running, "/pause", &right, "").starts_with("HTTP/1.1 200"));
+            assert!(observer.control().orders().paused.is_some());
+        }
+    }
+
     #[test]
     fn head_has_no_body() {
         let (_observer, running) = started();
@@ -235,7 +310,7 @@ mod tests {
     fn an_address_in_use_is_a_local_error_that_names_it() {
         let (observer, running) = started();
         let listen = running.address();
-        let error = serve(observer, Options { listen, line: None }).unwrap_err();
+        let error = serve(observer, Options { listen, ..Options::default() }).unwrap_err();
         assert_eq!(error.code(), Code::LocalIo);
         assert!(error.to_string().contains(&listen.unwrap().to_string()), "{error}");
     }

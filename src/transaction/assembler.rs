@@ -6,12 +6,14 @@ use bytes::Bytes;
 
 use crate::bail;
 use crate::binlog::UpdatedDatabases;
-use crate::binlog::{Body as EventBody, Event, FormatDescription, GtidEvent, IntVarKind, QueryEvent};
-use crate::error::Result;
+use crate::binlog::{Body as EventBody, Event, FormatDescription, IntVarKind, QueryEvent};
+use crate::control::Target;
+use crate::error::{Code, Result};
 use crate::position::Coordinates;
 use crate::progress::Seq;
 use crate::source::Located;
 
+use super::open::{Head, Open, Size};
 use super::statement::{self, Boundary, Judgement};
 use super::weigh::{ENVELOPE, count_rows, statement_size, timeless};
 use super::{
@@ -39,32 +41,6 @@ enum Await {
     Change(Box<Open>),
 }
 
-/// What is known of a transaction from its GTID event.
-#[derive(Debug, Clone)]
-struct Head {
-    gtid: Option<GtidEvent>,
-    start: Coordinates,
-}
-
-#[derive(Debug)]
-struct Open {
-    head: Head,
-    /// Of `XA START`; its changes never go ahead, because their fate comes later.
-    xa: Option<Xid>,
-    create: Option<Box<StatementChange>>,
-    changes: Vec<Change>,
-    bytes: usize,
-    pieces: u32,
-    context: Context,
-}
-
-/// How much of a transaction is held at its end.
-#[derive(Debug, Clone, Copy, Default)]
-struct Size {
-    bytes: usize,
-    streamed: bool,
-}
-
 /// Puts events together into transactions.
 #[derive(Debug)]
 pub struct Assembler {
@@ -79,6 +55,10 @@ pub struct Assembler {
     /// Context events before a statement that has no `BEGIN`.
     loose: Context,
     filtered: u64,
+    /// Transactions of which nothing will be applied.
+    skipped: Vec<Target>,
+    /// Where the transaction begins that has begun; for errors, which find `state` taken.
+    began: Option<Coordinates>,
 }
 
 impl Assembler {
@@ -94,7 +74,14 @@ impl Assembler {
             gtid_events: false,
             loose: Context::default(),
             filtered: 0,
+            skipped: Vec::new(),
+            began: None,
         }
+    }
+
+    /// Of these transactions nothing will be applied: what cannot be applied safely is no error in them.
+    pub fn skip(&mut self, targets: Vec<Target>) {
+        self.skipped = targets;
     }
 
     /// Whether the source tells names apart by their case.
@@ -120,6 +107,7 @@ impl Assembler {
     /// The stream broke off. What is open is forgotten; if parts of it went ahead, says so.
     pub fn interrupt(&mut self) -> Option<Unit> {
         self.loose = Context::default();
+        self.began = None;
         match std::mem::replace(&mut self.state, Await::Start) {
             Await::Change(open) if open.pieces > 0 => Some(Unit::Abandoned(self.next)),
             _ => None,
@@ -132,7 +120,13 @@ impl Assembler {
     /// `BB32xx` with the place, for whatever must not be passed over.
     pub fn push(&mut self, located: Located) -> Result<Option<Unit>> {
         let start = located.start();
-        self.take(located).map_err(|error| error.context(format!("at {start}")))
+        self.take(located).map_err(|error| {
+            let error = error.context(format!("at {start}"));
+            match &self.began {
+                Some(began) => error.context(format!("transaction {} at {began}", self.next)),
+                None => error,
+            }
+        })
     }
 
     fn take(&mut self, located: Located) -> Result<Option<Unit>> {
@@ -150,6 +144,9 @@ impl Assembler {
                 Ok(self.rotate(Coordinates { file: Arc::clone(file), offset: *offset }, *artificial))
             }
             EventBody::Incident(incident) => Err(incident.error()),
+            EventBody::BeginLoadQuery(_) | EventBody::AppendBlock(_) | EventBody::ExecuteLoadQuery(_) if matches!(&self.state, Await::Change(open) if open.head.is_one_of(&self.skipped)) => {
+                Ok(None)
+            }
             EventBody::BeginLoadQuery(_) | EventBody::AppendBlock(_) | EventBody::ExecuteLoadQuery(_) => {
                 bail!(UnsafeStatement, "LOAD DATA in statement format cannot be applied")
             }
@@ -161,6 +158,7 @@ impl Assembler {
         let (start, end) = (located.start(), located.end());
         match (located.event.body, std::mem::replace(&mut self.state, Await::Start)) {
             (EventBody::Gtid(gtid), Await::Start) => {
+                self.began = Some(start.clone());
                 self.state = Await::Begin(Head { gtid: Some(gtid), start });
                 Ok(None)
             }
@@ -172,6 +170,7 @@ impl Assembler {
             }
             (EventBody::Query(query), Await::Start) => {
                 self.require_start(&query)?;
+                self.began = Some(start.clone());
                 self.first_statement(Head { gtid: None, start }, query, located.event.header.timestamp, end)
             }
             (EventBody::Query(query), Await::Begin(head)) => {
@@ -236,7 +235,7 @@ impl Assembler {
             }
             Boundary::XaEnd | Boundary::None => {
                 let bytes = statement_size(&query);
-                let body = match self.judge(query, timestamp, loose, true)? {
+                let body = match self.judge(&head, query, (timestamp, loose), true)? {
                     Some(statement) => Body::Ddl(statement),
                     None => Body::Changes(Vec::new()),
                 };
@@ -278,7 +277,7 @@ impl Assembler {
                 let context = std::mem::take(&mut open.context);
                 let bytes = statement_size(&query);
                 let create_select = statement::is_create_select(&query.sql);
-                if let Some(statement) = self.judge(query, timestamp, context, false)? {
+                if let Some(statement) = self.judge(&open.head, query, (timestamp, context), false)? {
                     ahead = self.make_room(&mut open, bytes);
                     open.bytes += bytes;
                     if create_select {
@@ -339,6 +338,7 @@ impl Assembler {
             seq: self.next,
             gtid: open.head.gtid.as_ref().and_then(|gtid| gtid.gtid.clone()),
             start: open.head.start.clone(),
+            committed_us: open.head.committed_us(),
             index,
             create: open.create.take(),
             changes: std::mem::take(&mut open.changes),
@@ -349,12 +349,18 @@ impl Assembler {
 
     fn judge(
         &mut self,
+        head: &Head,
         mut query: QueryEvent,
-        timestamp: u32,
-        context: Context,
+        (timestamp, context): (u32, Context),
         standalone: bool,
     ) -> Result<Option<Box<StatementChange>>> {
-        match statement::judge(self.routes.rules(), &query, standalone)? {
+        let judgement = match statement::judge(self.routes.rules(), &query, standalone) {
+            Err(error) if error.code() == Code::UnsafeStatement && head.is_one_of(&self.skipped) => {
+                return Ok(None);
+            }
+            judged => judged?,
+        };
+        match judgement {
             Judgement::Drop(_) => {
                 self.filtered += 1;
                 Ok(None)
@@ -405,13 +411,15 @@ impl Assembler {
 
     /// A logged `ROLLBACK` means that a table which cannot roll back was changed: the source kept that part.
     fn roll_back(&mut self, open: &Open, end: Coordinates, timestamp: u32) -> Result<Option<Unit>> {
-        if !open.changes.is_empty() || open.pieces > 0 {
+        let lost = !open.changes.is_empty() || open.pieces > 0;
+        if lost && !open.head.is_one_of(&self.skipped) {
             bail!(
                 UnsafeStatement,
                 "the transaction rolled back after changing a table that cannot roll back"
             );
         }
-        Ok(Some(self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), Size::default())))
+        let size = Size { bytes: 0, streamed: open.pieces > 0 };
+        Ok(Some(self.finish(&open.head, end, timestamp, Body::Changes(Vec::new()), size)))
     }
 
     fn prepare(&mut self, one_phase: bool, end: Coordinates) -> Result<Option<Unit>> {
@@ -443,15 +451,13 @@ impl Assembler {
     fn finish(&mut self, head: &Head, end: Coordinates, timestamp: u32, body: Body, size: Size) -> Unit {
         let Size { bytes, streamed } = size;
         let gtid = head.gtid.as_ref();
-        let committed_us = gtid
-            .and_then(|gtid| gtid.original_commit_timestamp_us.or(gtid.immediate_commit_timestamp_us))
-            .or((timestamp > 0).then_some(u64::from(timestamp) * 1_000_000));
+        let timestamp_us = (timestamp > 0).then_some(u64::from(timestamp) * 1_000_000);
         let transaction = Transaction {
             seq: self.next,
             gtid: gtid.and_then(|gtid| gtid.gtid.clone()),
             start: head.start.clone(),
             end: end.clone(),
-            committed_us,
+            committed_us: head.committed_us().or(timestamp_us),
             clock: gtid.map_or(Clock::default(), |gtid| Clock {
                 last_committed: gtid.last_committed,
                 sequence_number: gtid.sequence_number,
@@ -464,6 +470,7 @@ impl Assembler {
         self.next = self.next.next();
         self.resume = Some(end);
         self.state = Await::Start;
+        self.began = None;
         Unit::Whole(transaction)
     }
 

@@ -138,6 +138,8 @@ pub struct Piece {
     pub gtid: Option<Gtid>,
     /// Where that transaction begins.
     pub start: Coordinates,
+    /// When the source committed it, if its GTID event says so.
+    pub committed_us: Option<u64>,
     /// 0 for the first piece.
     pub index: u32,
     /// The table that `CREATE TABLE ... SELECT` makes; with the first piece only.

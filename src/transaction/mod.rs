@@ -2,6 +2,7 @@
 
 mod assembler;
 mod change;
+mod open;
 mod routes;
 mod rules;
 mod sql;

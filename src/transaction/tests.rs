@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::binlog::{Body as EventBody, Decoder, Header};
+use crate::control::Target;
 use crate::error::{Code, Result};
+use crate::position::Coordinates;
 use crate::progress::Seq;
 use crate::source::Located;
 
@@ -173,4 +175,29 @@ fn load_data_in_statement_format_stops_the_stream_at_its_place() {
     let error = units("statements.binlog", WHOLE).unwrap_err();
     assert_eq!(error.code(), Code::UnsafeStatement);
     assert!(error.to_string().contains("at statements.binlog:"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_applied_is_passed_in_a_transaction_that_is_skipped_by_the_place_the_error_names() {
+    let mut skipped = Vec::new();
+    let units = loop {
+        let mut assembler = assembler(Rules::default(), WHOLE);
+        assembler.skip(skipped.clone());
+        let units = located("statements.binlog").into_iter().map(|located| assembler.push(located));
+        let error = match units.filter_map(Result::transpose).collect::<Result<Vec<Unit>>>() {
+            Ok(units) => break units,
+            Err(error) => error.to_string(),
+        };
+        let (_, named) = error.rsplit_once("; transaction ").unwrap_or_else(|| panic!("{error}"));
+        let (_, offset) = named.rsplit_once("statements.binlog:").unwrap();
+        let place = Target::At(Coordinates::new("statements.binlog", offset.parse().unwrap()));
+        assert!(!skipped.contains(&place), "{error}");
+        skipped.push(place);
+    };
+    let begins = |unit: &Unit| match unit {
+        Unit::Whole(transaction) => Some(Target::At(transaction.start.clone())),
+        _ => None,
+    };
+    assert!(!skipped.is_empty());
+    assert!(skipped.iter().all(|target| units.iter().any(|unit| begins(unit).as_ref() == Some(target))));
 }

@@ -24,6 +24,7 @@ mod large;
 mod mirrors;
 mod net;
 mod network;
+mod operator;
 mod preserve;
 mod readme;
 mod servers;

@@ -158,9 +158,15 @@ impl Bridge {
 
     /// Starts `binbridge run`.
     pub fn run(&mut self) {
+        self.run_with(&[]);
+    }
+
+    /// Starts `binbridge run` with more arguments.
+    pub fn run_with(&mut self, more: &[&str]) {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("the log opens");
         let errors = log.try_clone().expect("the log opens twice");
         let mut command = self.command(&["run"]);
+        command.args(more);
         let child =
             command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().expect("binbridge starts");
         self.child = Some(child);
