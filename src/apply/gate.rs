@@ -24,6 +24,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(1);
 
 /// What comes through.
+#[expect(clippy::large_enum_variant, reason = "nearly always the large one, and moved at once")]
 pub(super) enum Passed {
     /// The next unit.
     Delivery(Delivery),

@@ -57,7 +57,7 @@ impl Takeover<'_> {
         failpoint::hit("takeover.after_stop");
         let start = match self.start_of(&status, room.by_gtid).await? {
             Start::File(_) => self.applied(&status).await?,
-            start => start,
+            start @ Start::Gtid(_) => start,
         };
         let checked = check(self.plan, &start).await?;
         failpoint::hit("takeover.before_active");

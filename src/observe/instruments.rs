@@ -188,6 +188,7 @@ impl Instruments {
         for cause in Cause::ALL {
             self.paused.with_label_values(&[cause.as_str()]).set(0.0);
         }
+        self.native(None);
         for code in Code::ALL {
             self.errors.with_label_values(&[code.as_str(), severity(*code)]);
         }

@@ -80,12 +80,13 @@ fn from_here(headers: &HeaderMap) -> Result<(), Refusal> {
 
 fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    match kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
-        true => Ok(()),
-        false => Err((
+    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        Ok(())
+    } else {
+        Err((
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "the body must be JSON, and the header say Content-Type: application/json\n".to_owned(),
-        )),
+        ))
     }
 }
 

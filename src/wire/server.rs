@@ -18,7 +18,7 @@ pub struct Server {
 impl Server {
     /// Reads the greeting's version text. MariaDB before 11 says `5.5.5-10.6.4-MariaDB`, for old replicas that refused a
     /// major version of two digits (MariaDB documentation, "Connection: Initial Handshake Packet").
-    pub(super) fn new(announced: &str, connection_id: u32) -> Self {
+    pub(crate) fn new(announced: &str, connection_id: u32) -> Self {
         let mariadb = announced.to_ascii_lowercase().contains("mariadb");
         let text = announced.strip_prefix("5.5.5-").filter(|_| mariadb).unwrap_or(announced);
         Self { version_text: text.to_owned(), version: numbers(text), mariadb, connection_id, tls: None }
