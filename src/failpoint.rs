@@ -3,7 +3,7 @@
 //! Only in builds with the feature `failpoints`; otherwise [`hit`] is empty. `BINBRIDGE_FAILPOINT=name:n` dies at the
 //! n-th passage of `name`.
 
-/// Every name, so that tests can walk them all.
+/// Every name that a bridge passes while it applies, so that tests can walk them all.
 pub const NAMES: &[&str] = &[
     "apply.before_send",
     "apply.after_send",
@@ -16,6 +16,10 @@ pub const NAMES: &[&str] = &[
     "ddl.after_run",
     "ddl.after_end",
     "source.after_event",
+];
+
+/// Every name that is passed while the native channel and the bridge change places, in this order.
+pub const TRANSITIONS: &[&str] = &[
     "takeover.after_begin",
     "takeover.after_stop",
     "takeover.before_active",

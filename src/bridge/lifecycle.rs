@@ -29,9 +29,6 @@ use super::{Backoff, poller};
 
 /// Units between reader and worker; the memory bound is in bytes, this only bounds the channel itself.
 const CHANNEL: usize = 4096;
-/// How long the target may be out of reach at the start before that is an error.
-const FIRST_PATIENCE: Duration = Duration::from_secs(20);
-
 /// Everything a bridge is told.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -103,13 +100,13 @@ impl Bridge {
     /// Runs until told to stop (then gives the durable place) or until a definite error.
     ///
     /// # Errors
-    /// Every definite error of the stages; transient ones only if the servers cannot be reached at the start.
+    /// Every definite error of the stages; a transient one only if the source cannot be reached at the start. (The target
+    /// was reached by whoever holds the lease.)
     pub async fn run(mut self) -> Result<Mark> {
         self.observer.lifecycle(Lifecycle::Starting, "connecting to the target");
         self.observer.expect_every(self.plan.heartbeat.max(poller::PERIOD));
         let mut ownership: Option<Ownership> = None;
         let mut backoff = Backoff::default();
-        let deadline = Instant::now() + FIRST_PATIENCE;
         loop {
             let began = Instant::now();
             let (error, unread) = match self.cycle(&mut ownership).await {
@@ -119,8 +116,7 @@ impl Bridge {
             };
             self.observer.connected(End::Target, false);
             self.observer.failure(&error);
-            let unreached = ownership.is_none() && Instant::now() > deadline;
-            if !error.is_transient() || unread || unreached {
+            if !error.is_transient() || unread {
                 return Err(error);
             }
             if began.elapsed() > Duration::from_secs(30) {

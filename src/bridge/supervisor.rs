@@ -58,7 +58,12 @@ enum Next {
     Look,
     /// Told to stop; durable up to there if the bridge was active.
     Stop(Option<Mark>),
+    /// The bridge has given up: it tries again by itself what may pass, for as long as that makes sense.
+    GaveUp(Error),
 }
+
+/// How the time with the lease ended, but for errors that may pass.
+type Ended = Result<Option<Mark>>;
 
 impl Supervisor {
     /// Nothing happens yet.
@@ -72,28 +77,25 @@ impl Supervisor {
     /// # Errors
     /// Every definite error; transient ones only if the target cannot be reached at the start.
     pub async fn run(mut self) -> Result<Option<Mark>> {
-        let mut lease: Option<Lease> = None;
         let mut backoff = Backoff::default();
         let deadline = Instant::now() + FIRST_PATIENCE;
         loop {
             let stop = self.stop.clone();
-            let ended = tokio::select! {
-                ended = self.live(&mut lease, &mut backoff) => ended,
-                () = stop.cancelled(), if lease.is_none() => return Ok(None),
+            let acquired = tokio::select! {
+                acquired = self.acquire() => acquired,
+                // Nothing is under way yet.
+                () = stop.cancelled() => return Ok(None),
             };
-            let error = match ended {
-                Ok(mark) => {
-                    if let Some(lease) = lease {
-                        lease.release().await;
-                    }
-                    return Ok(mark);
-                }
-                Err(error) => error,
+            let error = match acquired {
+                Ok(lease) => match self.hold(lease, &mut backoff).await {
+                    Ok(ended) => return ended,
+                    Err(error) => error,
+                },
+                Err(error) => error.context(self.target()),
             };
             if !error.is_transient() || (!self.met && Instant::now() > deadline) {
                 return Err(error);
             }
-            lease = None;
             self.observer.failure(&error);
             self.observer.lifecycle(Lifecycle::Retrying, &error.to_string());
             let wait = backoff.wait();
@@ -105,19 +107,33 @@ impl Supervisor {
         }
     }
 
-    /// From the lease to the end, or to an error that may pass.
-    async fn live(&mut self, held: &mut Option<Lease>, backoff: &mut Backoff) -> Result<Option<Mark>> {
-        let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
-        let here = |error: Error| error.context(target.clone());
-        let mut lease = self.acquire().await.map_err(here)?;
+    fn target(&self) -> String {
+        format!("target {}:{}", self.plan.target.host, self.plan.target.port)
+    }
+
+    /// Holds the lease until the end, and then lets another instance have it; or until an error that may pass.
+    async fn hold(&mut self, mut lease: Lease, backoff: &mut Backoff) -> Result<Ended> {
         self.met = true;
         backoff.reset();
+        let ended = match self.live(&mut lease).await {
+            Err(error) if error.is_transient() => return Err(error),
+            Ok(Next::GaveUp(error)) | Err(error) => Err(error),
+            Ok(Next::Stop(mark)) => Ok(mark),
+            Ok(Next::Look) => bail!(Invariant, "the supervisor ended without a reason"),
+        };
+        lease.release().await;
+        Ok(ended)
+    }
+
+    /// Phase by phase to the end, or to an error.
+    async fn live(&mut self, lease: &mut Lease) -> Result<Next> {
+        let target = self.target();
+        let here = |error: Error| error.context(target.clone());
         let cloud = match self.native.cloud {
             Some(cloud) => cloud,
             None => Cloud::detect(&mut lease.connection).await.map_err(here)?,
         };
         let words = Words { cloud, dialect: lease.connection.dialect() };
-        let lease = held.insert(lease);
         loop {
             let room = self.room(lease).await.map_err(here)?;
             let next = match room.phase {
@@ -126,8 +142,8 @@ impl Supervisor {
                 Phase::Active => self.active(lease, words).await?,
                 Phase::HandingBack => self.hand_back(lease, words, &room).await.map_err(here)?,
             };
-            if let Next::Stop(mark) = next {
-                return Ok(mark);
+            if !matches!(next, Next::Look) {
+                return Ok(next);
             }
         }
     }
@@ -214,7 +230,7 @@ impl Supervisor {
                 _ = ticks.tick() => {}
                 () = self.stop.cancelled() => return Ok(Next::Stop(None)),
             }
-            let health = self.look(lease).await?;
+            let (health, _) = self.look(lease).await?;
             let Some(now) = Room::read(&mut lease.connection, &self.owner.tables).await? else {
                 return Ok(Next::Look);
             };
@@ -282,7 +298,8 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 ended = &mut bridge => match ended {
-                    Ok(ended) => break ended?,
+                    Ok(Ok(mark)) => break mark,
+                    Ok(Err(error)) => return Ok(Next::GaveUp(error)),
                     Err(panic) => bail!(Invariant, "the bridge panicked: {panic}"),
                 },
                 _ = ticks.tick() => {}
@@ -327,12 +344,8 @@ impl Supervisor {
     /// One look while the bridge applies. None if there is no row any more.
     async fn watch(&self, lease: &mut Lease, words: Words) -> Result<Option<Room>> {
         let looked = timeout(PATIENCE, async {
-            let health = self.look(lease).await?;
-            let running = match &health {
-                Health::Well { .. } => true,
-                Health::Ill(cause) => matches!(cause.class(), "receiver" | "position" | "behind"),
-            };
-            if running {
+            let (_, applies) = self.look(lease).await?;
+            if applies {
                 bail!(
                     NativeRunning,
                     "somebody has started the target's own replication while the bridge applies: the bridge has stopped \
@@ -347,8 +360,8 @@ impl Supervisor {
         })
     }
 
-    /// Renews the lease and looks at the channel.
-    async fn look(&self, lease: &mut Lease) -> Result<Health> {
+    /// Renews the lease and looks at the channel: how it does, and whether its SQL thread runs, whatever it applies.
+    async fn look(&self, lease: &mut Lease) -> Result<(Health, bool)> {
         lease.renew().await?;
         let status = match channel(&mut lease.connection).await {
             // An account that may not ask cannot run native replication either.
@@ -365,7 +378,7 @@ impl Supervisor {
                 Health::Ill(cause) => cause.to_string(),
             },
         }));
-        Ok(health)
+        Ok((health, status.is_some_and(|status| status.sql_running)))
     }
 
     /// The lease's connection is lost; the bridge's own may not be.

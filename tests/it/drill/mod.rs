@@ -5,23 +5,13 @@ mod standby;
 
 use std::time::Duration;
 
+use binbridge::failpoint::TRANSITIONS;
+
 use crate::support::compare;
 
 use stage::{Drill, Failure, Way};
 
 const FAILURES: [Failure; 3] = [Failure::Applier, Failure::Receiver, Failure::Stopped];
-/// Where the process dies, each in a round of its own.
-const TAKEOVER: [&str; 4] =
-    ["takeover.after_begin", "takeover.after_stop", "takeover.before_active", "takeover.after_active"];
-const HANDBACK: [&str; 6] = [
-    "handback.after_drain",
-    "handback.after_begin",
-    "handback.after_fill",
-    "handback.after_point",
-    "handback.after_mark",
-    "handback.after_start",
-];
-
 /// Every failure, by policy there and by command back.
 fn every_failure(drill: &mut Drill) {
     for failure in FAILURES {
@@ -44,17 +34,17 @@ fn the_bridge_takes_over_and_hands_back_by_gtid_from_workers_that_leave_gaps() {
 /// A round for each; in the short form half of them by position, half by GTID.
 fn every_death(by_gtid: bool) {
     let whole = std::env::var_os("DRILL_WHOLE").is_some();
-    let mine = |points: &[&'static str]| -> Vec<&'static str> {
-        let chosen = points.iter().enumerate().filter(|(i, _)| whole || (i % 2 == 1) == by_gtid);
-        chosen.map(|(_, point)| *point).collect()
+    let mine = |transition: &str| -> Vec<&'static str> {
+        let points = TRANSITIONS.iter().filter(|point| point.starts_with(transition)).enumerate();
+        points.filter(|(i, _)| whole || (i % 2 == 1) == by_gtid).map(|(_, point)| *point).collect()
     };
     let mut drill = Drill::new(Way { by_gtid, workers: 8, ordered: true });
-    for point in mine(&TAKEOVER) {
+    for point in mine("takeover.") {
         drill.dies_at = Some(point);
         drill.take_over_from(Failure::Stopped);
         drill.hand_back();
     }
-    for point in mine(&HANDBACK) {
+    for point in mine("handback.") {
         drill.take_over_from(Failure::Stopped);
         drill.dies_at = Some(point);
         drill.hand_back();
