@@ -77,7 +77,10 @@ pub struct Bridge {
     plan: Plan,
     owner: Owner,
     observer: Arc<Observer>,
-    stop: CancellationToken,
+    /// The process is to end.
+    quit: CancellationToken,
+    /// Only the bridge is, with everything that it or an older process has sent settled.
+    drain: CancellationToken,
     /// The source has been streamed from: from then on it may be away for any time.
     source_met: Arc<AtomicBool>,
 }
@@ -91,10 +94,16 @@ enum Cycle {
 }
 
 impl Bridge {
-    /// Nothing happens yet.
-    pub fn new(plan: Plan, observer: Arc<Observer>, stop: CancellationToken) -> Self {
+    /// Nothing happens yet. `quit` ends the process, wherever the bridge is; `drain`, a child of it, ends the bridge alone,
+    /// once it owns the target.
+    pub fn new(
+        plan: Plan,
+        observer: Arc<Observer>,
+        quit: CancellationToken,
+        drain: CancellationToken,
+    ) -> Self {
         let owner = Owner::new(&plan.schema, &plan.name);
-        Self { plan, owner, observer, stop, source_met: Arc::default() }
+        Self { plan, owner, observer, quit, drain, source_met: Arc::default() }
     }
 
     /// Runs until told to stop (then gives the durable place) or until a definite error.
@@ -128,7 +137,7 @@ impl Bridge {
             self.observer.reconnect(End::Target, error.code());
             tokio::select! {
                 () = sleep(wait) => {}
-                () = self.stop.cancelled() => return Self::stopped_while_waiting(ownership, error),
+                () = self.quit.cancelled() => return Self::stopped_while_waiting(ownership, error),
             }
         }
     }
@@ -139,11 +148,11 @@ impl Bridge {
 
     /// One life of the stages: from the progress row until the end or an error.
     async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Cycle> {
-        let stop = self.stop.clone();
+        let quit = self.quit.clone();
         let mut coordinator = tokio::select! {
             coordinator = self.sink(ownership) => coordinator?,
             // Nothing is in flight yet, and taking over is safe to break off anywhere.
-            () = stop.cancelled() => bail!(ConnectionLost, "stopped while connecting to the target"),
+            () = quit.cancelled() => bail!(ConnectionLost, "stopped while connecting to the target"),
         };
         let Some(owned) = ownership.as_ref() else { bail!(Invariant, "no owner after taking over") };
         let low = coordinator.durable();
@@ -157,7 +166,7 @@ impl Bridge {
         let (endpoint, observer) = (self.plan.source.clone(), Arc::clone(&self.observer));
         let poller = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(poller::run(endpoint, observer)));
         self.observer.lifecycle(Lifecycle::CatchingUp, "reading from the source");
-        let ended = coordinator.run(&mut deliveries, &self.stop).await;
+        let ended = coordinator.run(&mut deliveries, &self.drain).await;
         drop(poller);
         // The reader's own error is the reason if it ended first.
         drop(deliveries);

@@ -289,8 +289,8 @@ impl Supervisor {
 
     /// Runs the bridge, until it is told to stop or to hand back, or the native applier runs beside it.
     async fn active(&mut self, lease: &mut Lease, words: Words) -> Result<Next> {
-        let stop = self.stop.child_token();
-        let bridge = Bridge::new(self.plan.clone(), Arc::clone(&self.observer), stop.clone());
+        let (quit, drain) = (self.stop.clone(), self.stop.child_token());
+        let bridge = Bridge::new(self.plan.clone(), Arc::clone(&self.observer), quit, drain.clone());
         let mut bridge = AbortOnDropHandle::new(tokio::spawn(bridge.run()));
         let mut ticks = ticks();
         let mut wanted: Option<Room> = None;
@@ -320,7 +320,7 @@ impl Supervisor {
             {
                 info!("handing back: finishing what is in flight");
                 self.observer.lifecycle(Lifecycle::Draining, "handing back to the native channel");
-                stop.cancel();
+                drain.cancel();
                 wanted = Some(room);
             }
         };
