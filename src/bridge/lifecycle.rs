@@ -68,6 +68,8 @@ pub struct Plan {
     pub large_transaction: usize,
     /// How long an instance may be silent before another takes its place.
     pub lease: Duration,
+    /// What was found before the start and does not keep the bridge from it, because an operator knows better.
+    pub despite: Vec<Code>,
     /// What an operator orders.
     pub control: Arc<Control>,
 }

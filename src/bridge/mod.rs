@@ -10,6 +10,7 @@ mod backoff;
 mod handback;
 mod lifecycle;
 mod poller;
+mod preflight;
 mod reader;
 mod seed;
 mod supervisor;
@@ -17,5 +18,6 @@ mod takeover;
 
 pub use backoff::Backoff;
 pub use lifecycle::{Bridge, Plan};
+pub use preflight::preflight;
 pub use seed::{Checked, ask_replica, check, decide_ddl, store};
 pub use supervisor::{Native, Supervisor, ask, describe};

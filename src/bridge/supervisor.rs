@@ -18,7 +18,7 @@ use crate::progress::Mark;
 
 use super::handback::Handback;
 use super::takeover::Takeover;
-use super::{Backoff, Bridge, Plan};
+use super::{Backoff, Bridge, Plan, preflight};
 
 /// Between two looks at the native channel and at what is wanted.
 const LOOK: Duration = Duration::from_millis(500);
@@ -50,6 +50,8 @@ pub struct Supervisor {
     stop: CancellationToken,
     /// What the lease is for was reached once: from then on the target may be away for any time.
     met: bool,
+    /// What would stop the bridge later was looked for.
+    checked: bool,
 }
 
 /// How a phase ended.
@@ -69,7 +71,7 @@ impl Supervisor {
     /// Nothing happens yet.
     pub fn new(plan: Plan, native: Native, observer: Arc<Observer>, stop: CancellationToken) -> Self {
         let owner = Owner::new(&plan.schema, &plan.name);
-        Self { plan, native, owner, id: Uuid::new_v4(), observer, stop, met: false }
+        Self { plan, native, owner, id: Uuid::new_v4(), observer, stop, met: false, checked: false }
     }
 
     /// Runs until told to stop (then gives the durable place, if the bridge was active) or until a definite error.
@@ -139,7 +141,10 @@ impl Supervisor {
             let next = match room.phase {
                 Phase::Standby => self.standby(lease, words, room).await.map_err(here)?,
                 Phase::TakingOver => self.take_over(lease, words, &room).await.map_err(here)?,
-                Phase::Active => self.active(lease, words).await?,
+                Phase::Active => {
+                    self.check(lease).await?;
+                    self.active(lease, words).await?
+                }
                 Phase::HandingBack => self.hand_back(lease, words, &room).await.map_err(here)?,
             };
             if !matches!(next, Next::Look) {
@@ -285,6 +290,17 @@ impl Supervisor {
             source: &self.native.source,
             connection: &mut lease.connection,
         }
+    }
+
+    /// Once, before the first start of the stages.
+    async fn check(&mut self, lease: &mut Lease) -> Result<()> {
+        if !self.checked && !self.stop.is_cancelled() {
+            self.observer
+                .lifecycle(Lifecycle::Starting, "looking for what would keep the bridge from its work");
+            preflight::require(&self.plan, &self.native, &mut lease.connection).await?;
+            self.checked = true;
+        }
+        Ok(())
     }
 
     /// Runs the bridge, until it is told to stop or to hand back, or the native applier runs beside it.

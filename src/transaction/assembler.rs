@@ -15,7 +15,7 @@ use crate::source::Located;
 
 use super::open::{Head, Open, Size};
 use super::statement::{self, Boundary, Judgement};
-use super::weigh::{ENVELOPE, count_rows, statement_size, timeless};
+use super::weigh::{ENVELOPE, count_rows, statement_size};
 use super::{
     Body, Change, Clock, Context, Format, NameCase, Piece, Routes, RowsChange, StatementChange, Transaction,
     Unit, Xid,
@@ -477,9 +477,9 @@ impl Assembler {
     /// A new binlog file, or a new stream. A server that starts anew after a crash drops what was open.
     fn new_format(&mut self, format: &FormatDescription) -> Option<Unit> {
         self.gtid_events = format.version() >= (5, 7, 6) && !format.is_mariadb();
-        let event = timeless(&format.without_checksum());
-        if event != self.format.0 {
-            self.format = Arc::new(Format(event));
+        let format = Format::of(format);
+        if format != *self.format {
+            self.format = Arc::new(format);
         }
         self.interrupt()
     }

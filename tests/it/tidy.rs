@@ -169,8 +169,8 @@ fn the_fail_points_listed_are_the_fail_points_passed() {
             text.match_indices("failpoint::hit(\"").filter_map(|(at, call)| text.get(at + call.len()..));
         passed.extend(calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
     }
-    let listed: BTreeSet<String> =
-        binbridge::failpoint::NAMES.iter().map(|name| (*name).to_owned()).collect();
+    let names = binbridge::failpoint::NAMES.iter().chain(binbridge::failpoint::TRANSITIONS);
+    let listed: BTreeSet<String> = names.map(|name| (*name).to_owned()).collect();
     assert_eq!(passed, listed);
 }
 
