@@ -220,7 +220,7 @@ mod tests {
             let size = Header::parse(&rest).unwrap().event_size;
             let event = decoder.decode(rest.split_to(usize::try_from(size).unwrap())).unwrap();
             if let Body::Rows(rows) = event.body {
-                let table = routes.route(&rows.table).unwrap();
+                let table = routes.route(&rows.table).unwrap().unwrap();
                 changes.push(Change::Rows(RowsChange { table, event: rows, bytes: event.bytes, rows: 1 }));
             }
         }

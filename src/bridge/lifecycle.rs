@@ -242,7 +242,7 @@ impl Bridge {
         self.observer.describe(End::Target, &address(&self.plan.target), &version);
         self.observer.describe(End::Source, &address(&self.plan.source), "");
         let rows = connection.query("SELECT @@lower_case_table_names").await?;
-        let target_folds = rows.rows.first().and_then(|row| row.text(0)) == Some("1");
+        let target_folds = rows.scalar() != Some("0");
         let fold = self.plan.fold_names.unwrap_or(target_folds);
         self.plan.rules.case = if fold { NameCase::Lower } else { NameCase::Keep };
         match connection.query(connection.dialect().replica_status()).await {

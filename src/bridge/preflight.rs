@@ -144,7 +144,7 @@ async fn words(native: &Native, connection: &mut Connection) -> Result<Words> {
 /// With the letters as the target wants them.
 async fn rules(plan: &Plan, connection: &mut Connection) -> Result<Rules> {
     let rows = connection.query("SELECT @@lower_case_table_names").await?;
-    let fold = plan.fold_names.unwrap_or(rows.scalar() == Some("1"));
+    let fold = plan.fold_names.unwrap_or(rows.scalar() != Some("0"));
     let case = if fold { NameCase::Lower } else { NameCase::Keep };
     Ok(Rules { case, ..plan.rules.clone() })
 }

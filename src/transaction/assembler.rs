@@ -299,7 +299,11 @@ impl Assembler {
         };
         let count = count_rows(&rows)?;
         let mut ahead = None;
-        match self.routes.route(&rows.table) {
+        let table = match self.routes.route(&rows.table) {
+            Err(_) if open.head.is_one_of(&self.skipped) => None,
+            routed => routed?,
+        };
+        match table {
             Some(table) => {
                 // The table map before it, too, lies in the block of bytes that is held.
                 let size = event.bytes.len() + rows.table.bytes.len() + size_of::<Change>();
