@@ -137,7 +137,7 @@ codes! {
     /// A statement that cannot be applied safely.
     UnsafeStatement = "BB3204", Source, Policy::Stop(EX_DATAERR), "set binlog_format=ROW on the source, or run the statement on the target by hand and skip it";
     /// A transaction, row or statement is larger than what can be held or sent.
-    TooLarge = "BB3205", Source, Policy::Stop(EX_DATAERR), "raise max_allowed_packet on the target to at least the source's";
+    TooLarge = "BB3205", Source, Policy::Stop(EX_DATAERR), "raise what the message names: max_allowed_packet on the target (to at least the source's), or apply.memory";
 
     /// A table, column or schema of an event is missing on the target or does not fit.
     SchemaMismatch = "BB4001", Target, Policy::Stop(EX_DATAERR), "make the target's table like the source's at this position, or exclude the table";

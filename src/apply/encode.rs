@@ -58,6 +58,16 @@ const ENCODE_FROM: usize = 48 * 1024;
 const ROWS_FLAGS_AT: usize = Header::LEN + 6;
 
 impl Encoder {
+    /// Lends a buffer for the events of one batch.
+    pub(super) fn borrow(&mut self, buffer: Vec<u8>) {
+        self.events = buffer;
+    }
+
+    /// Gives it back.
+    pub(super) fn give_back(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.events)
+    }
+
     /// Adds the changes to a packet: runs of rows events as `BINLOG`, statements with their context.
     pub fn changes<'a>(&mut self, changes: impl Iterator<Item = &'a Change>, packet: &mut Packet) {
         let mut run = Run::default();

@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long the target may be out of reach at the start before that is an error.
 const FIRST_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the end may wait for the target to hear that the lease is free.
+const RELEASING: Duration = Duration::from_secs(2);
 /// Between two tries to take over from a channel that we could not take the place of.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -123,7 +125,10 @@ impl Supervisor {
             Ok(Next::Stop(mark)) => Ok(mark),
             Ok(Next::Look) => bail!(Invariant, "the supervisor ended without a reason"),
         };
-        lease.release().await;
+        // Another instance's lease is not ours to let go; ours goes with its connection at the latest.
+        if !ended.as_ref().is_err_and(|error| error.code() == Code::Fenced) {
+            let _ = timeout(RELEASING, lease.release()).await;
+        }
         Ok(ended)
     }
 
