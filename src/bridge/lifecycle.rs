@@ -2,7 +2,6 @@
 //! progress row.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -24,6 +23,7 @@ use crate::source::{Registration, ServerId, stable_server_id};
 use crate::transaction::{Assembler, Limits, NameCase, Routes, Rules};
 use crate::wire::{Connection, Endpoint};
 
+use super::backoff::Met;
 use super::reader::{Reader, SHARE, start_of};
 use super::{Backoff, poller};
 
@@ -83,8 +83,8 @@ pub struct Bridge {
     quit: CancellationToken,
     /// Only the bridge is, with everything that it or an older process has sent settled.
     drain: CancellationToken,
-    /// The source has been streamed from: from then on it may be away for any time.
-    source_met: Arc<AtomicBool>,
+    source_met: Met,
+    target_met: Met,
 }
 
 /// How one life of the stages ended.
@@ -105,7 +105,7 @@ impl Bridge {
         drain: CancellationToken,
     ) -> Self {
         let owner = Owner::new(&plan.schema, &plan.name);
-        Self { plan, owner, observer, quit, drain, source_met: Arc::default() }
+        Self { plan, owner, observer, quit, drain, source_met: Met::default(), target_met: Met::default() }
     }
 
     /// Runs until told to stop (then gives the durable place) or until a definite error.
@@ -127,7 +127,7 @@ impl Bridge {
             };
             self.observer.connected(End::Target, false);
             self.observer.failure(&error);
-            if !error.is_transient() || unread {
+            if !self.target_met.may_pass(&error) || unread {
                 return Err(error);
             }
             if began.elapsed() > Duration::from_secs(30) {
@@ -169,6 +169,7 @@ impl Bridge {
         let poller = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(poller::run(endpoint, observer)));
         self.observer.lifecycle(Lifecycle::CatchingUp, "reading from the source");
         let ended = coordinator.run(&mut deliveries, &self.drain).await;
+        self.target_met.note();
         drop(poller);
         // The reader's own error is the reason if it ended first.
         drop(deliveries);
@@ -295,7 +296,7 @@ impl Bridge {
             observer: Arc::clone(&self.observer),
             orders,
             untried: low.seq.0 == 0 && low.at.is_some(),
-            met: Arc::clone(&self.source_met),
+            met: self.source_met.clone(),
             budget: Arc::new(Semaphore::new(budget_shares)),
             budget_shares,
             out,

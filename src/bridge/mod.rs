@@ -19,5 +19,5 @@ mod takeover;
 pub use backoff::Backoff;
 pub use lifecycle::{Bridge, Plan};
 pub use preflight::preflight;
-pub use seed::{Checked, ask_replica, check, decide_ddl, store};
+pub use seed::{Asked, Checked, ask_replica, check, decide_ddl, store};
 pub use supervisor::{Native, Supervisor, ask, describe};

@@ -12,6 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::native::{Cloud, Words};
 use crate::position::Start;
 use crate::progress::{Recovered, Row, Tables};
+use crate::source::{Registration, ServerId, stable_server_id};
 use crate::transaction::{NameCase, Rules};
 use crate::wire::Connection;
 
@@ -19,8 +20,10 @@ use super::reader::start_of;
 use super::seed::registration;
 use super::{Native, Plan};
 
-/// Large schemas take their time; a server that does not answer must not hold the bridge up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A server that does not answer must not hold the bridge up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Large schemas take their time.
+const SCHEMAS: Duration = Duration::from_secs(60);
 
 /// Where the bridge goes on, and whether it has applied anything since the position was stored.
 struct Place {
@@ -33,15 +36,10 @@ struct Place {
 /// # Errors
 /// The first of what was found, which says how much more there is.
 pub(super) async fn require(plan: &Plan, native: &Native, connection: &mut Connection) -> Result<()> {
-    let looked = timeout(PATIENCE, look(plan, native, connection)).await;
-    let mut findings = match looked {
-        Ok(Ok(findings)) => findings,
-        Ok(Err(error)) => {
+    let mut findings = match look(plan, native, connection).await {
+        Ok(findings) => findings,
+        Err(error) => {
             debug!(%error, "the checks before the start could not be finished");
-            return Ok(());
-        }
-        Err(_) => {
-            info!("the checks before the start took too long; starting without");
             return Ok(());
         }
     };
@@ -60,12 +58,20 @@ async fn look(plan: &Plan, native: &Native, connection: &mut Connection) -> Resu
     let tables = Tables::new(&plan.schema, &plan.name);
     let Some(place) = place(connection, &tables).await? else { return Ok(Findings::default()) };
     let words = words(native, connection).await?;
-    let mut findings = servers(plan, words, Some(&place.start)).await?;
+    let mut findings = within(PATIENCE, servers(plan, words, Some(&place.start))).await?;
     if place.untried {
         let rules = rules(plan, connection).await?;
-        findings.extend(check::schemas(&plan.source, &plan.target, &rules, true).await?);
+        match within(SCHEMAS, check::schemas(&plan.source, &plan.target, &rules, true)).await {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.note(format!("the schemas could not be compared: {error}")),
+        }
     }
     Ok(findings)
+}
+
+async fn within(time: Duration, looking: impl Future<Output = Result<Findings>>) -> Result<Findings> {
+    let late = || Error::new(Code::ConnectionLost, "a server did not answer in time");
+    timeout(time, looking).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Everything that `binbridge check` looks at. What a server does not let us look at is a finding here.
@@ -106,7 +112,10 @@ pub async fn preflight(plan: &Plan, native: &Native) -> Result<Findings> {
 
 async fn servers(plan: &Plan, words: Words, start: Option<&Start>) -> Result<Findings> {
     let preserve = plan.gtids == Gtids::Preserve;
-    let registration = registration(plan, Uuid::new_v4());
+    let uuid = Uuid::new_v4();
+    // The source may not know yet that this stream has ended when the bridge's begins, with the id that was chosen.
+    let server_id = ServerId::Derived(stable_server_id(uuid));
+    let registration = Registration { server_id, ..registration(plan, uuid) };
     let here = |error: Error| error.context(source_name(plan));
     let (facts, mut findings) = check::source(&registration, start, preserve).await.map_err(here)?;
     let demands = Demands { preserve, words };

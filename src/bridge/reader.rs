@@ -1,7 +1,6 @@
 //! The reader: streams from the source, assembles, and hands on within the memory bound. Reconnects by itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -20,6 +19,7 @@ use crate::transaction::{Assembler, NameCase, Unit};
 use crate::wire::Connection;
 
 use super::Backoff;
+use super::backoff::Met;
 use super::poller::{PATIENCE, binary_logs};
 
 /// One permit of the memory bound.
@@ -39,8 +39,8 @@ pub(super) struct Reader {
     pub(super) orders: watch::Receiver<Orders>,
     /// No transaction was ever seen to begin at the start position.
     pub(super) untried: bool,
-    /// Set once anything has come from the source.
-    pub(super) met: Arc<AtomicBool>,
+    /// The source has been streamed from.
+    pub(super) met: Met,
     pub(super) budget: Arc<Semaphore>,
     pub(super) budget_shares: usize,
     pub(super) out: mpsc::Sender<Delivery>,
@@ -73,8 +73,8 @@ impl Reader {
                 Err(error) => error,
             };
             self.observer.connected(End::Source, false);
-            let patient = self.met.load(Ordering::Relaxed) || Instant::now() < deadline;
-            if !error.is_transient() || !patient {
+            let patient = self.met.ever() || Instant::now() < deadline;
+            if !self.met.may_pass(&error) || !patient {
                 return Err(self.diagnosed(error).await.context(format!(
                     "source {}:{}",
                     self.registration.endpoint.host, self.registration.endpoint.port
@@ -133,11 +133,20 @@ impl Reader {
     }
 
     async fn pump(&mut self, mut stream: Stream, backoff: &mut Backoff) -> Result<Gone> {
+        let mut met = false;
         loop {
-            let located = stream.next().await?;
+            let located = match stream.next().await {
+                Err(error) if met => {
+                    self.met.note();
+                    return Err(error);
+                }
+                located => located?,
+            };
             self.learn_skips();
-            self.met.store(true, Ordering::Relaxed);
-            backoff.reset();
+            if !std::mem::replace(&mut met, true) {
+                self.met.note();
+                backoff.reset();
+            }
             if let Some(unit) = self.take(located)?
                 && self.hand_over(unit).await.is_err()
             {

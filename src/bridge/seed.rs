@@ -109,15 +109,22 @@ pub async fn decide_ddl(plan: &Plan, ran: bool) -> Result<()> {
     Ok(())
 }
 
+/// What a read replica said.
+#[derive(Debug)]
+pub struct Asked {
+    /// Where it stands.
+    pub start: Start,
+    /// The server in whose binlog that is, if it is said.
+    pub server_uuid: Option<String>,
+    /// What else is worth knowing.
+    pub note: String,
+}
+
 /// Reads the coordinates of a stopped read replica: those in its source's binlog, or its own.
 ///
 /// # Errors
 /// `BB1004` if its SQL thread runs or has an error, or if it is no replica.
-pub async fn ask_replica(
-    session: &mut Connection,
-    own_binlog: bool,
-    by_gtid: bool,
-) -> Result<(Start, String)> {
+pub async fn ask_replica(session: &mut Connection, own_binlog: bool, by_gtid: bool) -> Result<Asked> {
     let rows = session.query(session.dialect().replica_status()).await?;
     let channels = ReplicaStatus::from_rows(&rows)?;
     let [status] = channels.as_slice() else {
@@ -149,13 +156,17 @@ pub async fn ask_replica(
             .rows
             .first()
             .ok_or_else(|| Error::new(Code::Position, "the replica writes no binlog of its own"))?;
-        return Ok((place(row.text(0), row.text(1))?, note));
+        let start = place(row.text(0), row.text(1))?;
+        let own = session.query("SELECT @@server_uuid").await?;
+        return Ok(Asked { start, server_uuid: own.scalar().map(str::to_owned), note });
     }
+    let server_uuid = Some(status.source_uuid.clone()).filter(|uuid| !uuid.is_empty());
     if by_gtid {
-        return Ok((Start::Gtid(status.executed_gtid_set.parse()?), note));
+        return Ok(Asked { start: Start::Gtid(status.executed_gtid_set.parse()?), server_uuid, note });
     }
     let offset = status.exec_source_log_pos.to_string();
-    Ok((place(Some(&status.relay_source_log_file), Some(&offset))?, note))
+    let start = place(Some(&status.relay_source_log_file), Some(&offset))?;
+    Ok(Asked { start, server_uuid, note })
 }
 
 fn place(file: Option<&str>, offset: Option<&str>) -> Result<Start> {

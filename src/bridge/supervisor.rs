@@ -16,6 +16,7 @@ use crate::native::{ChannelSource, Cloud, Health, Patience, Phase, Policy, Room,
 use crate::observe::{End, Lifecycle, NativeChannel, Observer};
 use crate::progress::Mark;
 
+use super::backoff::Met;
 use super::handback::Handback;
 use super::takeover::Takeover;
 use super::{Backoff, Bridge, Plan, preflight};
@@ -50,8 +51,8 @@ pub struct Supervisor {
     id: Uuid,
     observer: Arc<Observer>,
     stop: CancellationToken,
-    /// What the lease is for was reached once: from then on the target may be away for any time.
-    met: bool,
+    /// The lease was held.
+    met: Met,
     /// What would stop the bridge later was looked for.
     checked: bool,
 }
@@ -73,7 +74,7 @@ impl Supervisor {
     /// Nothing happens yet.
     pub fn new(plan: Plan, native: Native, observer: Arc<Observer>, stop: CancellationToken) -> Self {
         let owner = Owner::new(&plan.schema, &plan.name);
-        Self { plan, native, owner, id: Uuid::new_v4(), observer, stop, met: false, checked: false }
+        Self { plan, native, owner, id: Uuid::new_v4(), observer, stop, met: Met::default(), checked: false }
     }
 
     /// Runs until told to stop (then gives the durable place, if the bridge was active) or until a definite error.
@@ -97,7 +98,7 @@ impl Supervisor {
                 },
                 Err(error) => error.context(self.target()),
             };
-            if !error.is_transient() || (!self.met && Instant::now() > deadline) {
+            if !self.met.may_pass(&error) || (!self.met.ever() && Instant::now() > deadline) {
                 return Err(error);
             }
             self.observer.failure(&error);
@@ -117,9 +118,11 @@ impl Supervisor {
 
     /// Holds the lease until the end, and then lets another instance have it; or until an error that may pass.
     async fn hold(&mut self, mut lease: Lease, backoff: &mut Backoff) -> Result<Ended> {
-        self.met = true;
+        self.met.note();
         backoff.reset();
-        let ended = match self.live(&mut lease).await {
+        let lived = self.live(&mut lease).await;
+        self.met.note();
+        let ended = match lived {
             Err(error) if error.is_transient() => return Err(error),
             Ok(Next::GaveUp(error)) | Err(error) => Err(error),
             Ok(Next::Stop(mark)) => Ok(mark),
@@ -162,7 +165,7 @@ impl Supervisor {
     async fn acquire(&mut self) -> Result<Lease> {
         let observer = Arc::clone(&self.observer);
         let (owner, host) = (self.owner.clone(), self.plan.report_host.clone());
-        if self.met {
+        if self.met.ever() {
             return Lease::again(&self.plan.target, &owner, self.id, &host, self.plan.lease).await;
         }
         let mut told = String::new();

@@ -7,6 +7,7 @@ use crate::bail;
 use crate::bridge::{Plan, ask_replica, check, decide_ddl, store};
 use crate::error::{Code, Error, Result};
 use crate::position::{Choice, Coordinates, Start, Whose, find_with};
+use crate::source::Identity;
 use crate::wire::{Connection, Endpoint, Secret};
 
 use super::args::{DdlArg, PositionArgs, WhoseArg};
@@ -26,12 +27,17 @@ async fn find_check_store(args: &PositionArgs, plan: &Plan) -> Result<()> {
         decide_ddl(plan, word == DdlArg::Done).await?;
         return say("recorded; start the bridge again\n");
     }
-    let start = match &args.replica {
+    let Place { start, server } = match &args.replica {
         Some(replica) => from_replica(args, plan, replica).await?,
         None => from_words(args)?,
     };
     let source = format!("{}:{}", plan.source.host, plan.source.port);
-    let checked = check(plan, &start).await.map_err(|error| error.context(format!("source {source}")))?;
+    let here = |error: Error| error.context(format!("source {source}"));
+    let mut connection = Connection::connect(&plan.source).await.map_err(here)?;
+    let identity = Identity::ask(&mut connection).await.map_err(here)?;
+    require_same(&start, server.as_deref(), &identity.uuid, &source)?;
+    connection.close().await;
+    let checked = check(plan, &start).await.map_err(here)?;
     say(&format!(
         "checked:  {source} ({}, server_uuid {}) can stream from there\n",
         checked.identity.version, checked.identity.uuid
@@ -52,13 +58,36 @@ async fn find_check_store(args: &PositionArgs, plan: &Plan) -> Result<()> {
     say(&format!("stored:   as the start of bridge {} on {target}; next: binbridge run\n", plan.name))
 }
 
-async fn from_replica(args: &PositionArgs, plan: &Plan, replica: &str) -> Result<Start> {
+/// A start, and the `server_uuid` of the server whose binlog it is a place in, where that is known.
+struct Place {
+    start: Start,
+    server: Option<String>,
+}
+
+/// Servers of one cloud name their files alike, and each file begins at the same offset: nothing else would show that a
+/// place is another server's. GTIDs mean the same on every server.
+fn require_same(start: &Start, named: Option<&str>, uuid: &str, source: &str) -> Result<()> {
+    match (start, named) {
+        (Start::File(at), Some(named)) if !named.eq_ignore_ascii_case(uuid) => bail!(
+            Position,
+            "{at} is a place in the binlog of the server with server_uuid {named}, but the source, {source}, has {uuid}: \
+             make that server the source, or take the coordinates in the source's binlog"
+        ),
+        (Start::File(_), None) => say(&format!(
+            "warning:  nothing says which server this place belongs to; make sure that it is {source}\n"
+        )),
+        _ => Ok(()),
+    }
+}
+
+async fn from_replica(args: &PositionArgs, plan: &Plan, replica: &str) -> Result<Place> {
     let endpoint = replica_endpoint(args, plan, replica)?;
     let here = |error: Error| error.context(format!("replica {}:{}", endpoint.host, endpoint.port));
     let mut connection = Connection::connect(&endpoint).await.map_err(here)?;
-    let (start, note) = ask_replica(&mut connection, args.own_binlog, args.by_gtid).await.map_err(here)?;
-    say(&format!("found:    {}\nfrom:     {}:{}, {note}\n", shown(&start), endpoint.host, endpoint.port))?;
-    Ok(start)
+    let asked = ask_replica(&mut connection, args.own_binlog, args.by_gtid).await.map_err(here)?;
+    let found = shown(&asked.start);
+    say(&format!("found:    {found}\nfrom:     {}:{}, {}\n", endpoint.host, endpoint.port, asked.note))?;
+    Ok(Place { start: asked.start, server: asked.server_uuid })
 }
 
 fn replica_endpoint(args: &PositionArgs, plan: &Plan, replica: &str) -> Result<Endpoint> {
@@ -83,7 +112,7 @@ fn replica_endpoint(args: &PositionArgs, plan: &Plan, replica: &str) -> Result<E
     Ok(endpoint)
 }
 
-fn from_words(args: &PositionArgs) -> Result<Start> {
+fn from_words(args: &PositionArgs) -> Result<Place> {
     let (start, from) = match (&args.text, &args.file, args.offset, &args.gtid_set) {
         (Some(path), ..) => return from_text(args, path),
         (None, Some(file), Some(offset), _) => {
@@ -96,10 +125,10 @@ fn from_words(args: &PositionArgs) -> Result<Start> {
         ),
     };
     say(&format!("found:    {}\nfrom:     {from}\n", shown(&start)))?;
-    Ok(start)
+    Ok(Place { start, server: None })
 }
 
-fn from_text(args: &PositionArgs, path: &Path) -> Result<Start> {
+fn from_text(args: &PositionArgs, path: &Path) -> Result<Place> {
     let text = read(path)?;
     let whose = args.whose.map(|whose| match whose {
         WhoseArg::Source => Whose::SourceOfReplica,
@@ -127,7 +156,11 @@ fn from_text(args: &PositionArgs, path: &Path) -> Result<Start> {
     for warning in &found.warnings {
         say(&format!("warning:  {warning}\n"))?;
     }
-    Ok(start.clone())
+    if let Some(host) = &found.server.host {
+        let port = found.server.port.map_or(String::new(), |port| format!(":{port}"));
+        say(&format!("server:   {host}{port}, as the text names it\n"))?;
+    }
+    Ok(Place { start: start.clone(), server: found.server.uuid.map(|uuid| uuid.to_string()) })
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -217,6 +217,31 @@ fn a_transaction_that_the_target_refuses_is_skipped_by_its_position_once() {
 }
 
 #[test]
+fn a_large_transaction_that_is_skipped_when_parts_of_it_are_on_the_target_leaves_none_of_them() {
+    let mut pair = pair(&[
+        ("apply.large_transaction", "\"64 KiB\""),
+        ("apply.max_bytes_per_second", "\"256 KiB\""),
+        ("apply.workers", "2"),
+    ]);
+    let begins = pair.source.coordinates().to_string();
+    pair.source.sql(
+        "SET cte_max_recursion_depth = 9000; INSERT INTO shop.t
+         WITH RECURSIVE s (n) AS (SELECT 1001 UNION ALL SELECT n + 1 FROM s WHERE n < 9000) SELECT n, REPEAT('y', 100) FROM s",
+    );
+    pair.insert(1..=1);
+    let open = "SELECT IFNULL(MAX(trx_rows_modified), 0) > 500 FROM information_schema.innodb_trx";
+    wait_until("parts of it are on the target", LIMIT, || pair.target.sql(open) == "1");
+    pair.tell(&["skip", &begins]);
+    pair.tell(&["limit", "--none"]);
+    pair.bridge.wait_caught_up(&pair.source, LIMIT);
+    assert_eq!(pair.rows(), "1", "{}", pair.bridge.log());
+    assert_eq!(pair.bridge.status().unwrap()["totals"]["skipped"], 1);
+    pair.source.sql("SET sql_log_bin = 0; DELETE FROM shop.t WHERE id > 1000");
+    pair.insert(2..=3);
+    pair.finish();
+}
+
+#[test]
 fn a_rate_limit_holds_and_is_lifted() {
     let mut pair = pair(&[("apply.max_transactions_per_second", "20")]);
     pair.tell(&["pause"]);

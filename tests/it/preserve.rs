@@ -49,6 +49,48 @@ fn preserved_gtids_let_native_replication_go_on_by_auto_position() {
     compare(&source, &target, &SCHEMAS).unwrap();
 }
 
+/// The statement and the rows are two commits on the target, and one GTID on the source.
+#[cfg(feature = "failpoints")]
+#[test]
+fn the_rows_of_a_created_table_are_not_lost_between_its_statement_and_them() {
+    let source = RdsLike::start(ServerOptions { gtid: true, ..rds_options("source", "ROW") });
+    let target = target();
+    let mut options = BridgeOptions::new(&source, &target);
+    options.set("apply.gtid", "\"preserve\"").set("apply.workers", "2").set("bridge.lease", "\"2s\"");
+    options.set("apply.large_transaction", "\"64 KiB\"");
+    let mut bridge = Bridge::started(options, &source.coordinates());
+    source.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, v VARCHAR(2000))");
+    bridge.wait_caught_up(&source, LIMIT);
+    for (name, rows) in [("few", 5), ("many", 900)] {
+        for point in ["ddl.after_intent", "ddl.after_run", "apply.before_send"] {
+            assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
+            bridge.options().env("BINBRIDGE_FAILPOINT", &format!("{point}:1"));
+            bridge.run();
+            source.sql(&format!(
+                "CREATE TABLE shop.{name}_{} AS WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows})
+                 SELECT n, REPEAT('y', 500) AS v FROM s",
+                point.replace('.', "_")
+            ));
+            let ended = bridge.wait_ended(LIMIT);
+            assert_eq!(ended.code(), None, "{point}: {}", bridge.log());
+            bridge.options().env.remove("BINBRIDGE_FAILPOINT");
+            bridge.run();
+            bridge.wait_caught_up(&source, LIMIT);
+        }
+    }
+    compare(&source, &target, &["shop"]).unwrap();
+    let executed = source.sql("SELECT @@global.gtid_executed");
+    let before = source.sql("SELECT @@global.gtid_purged");
+    assert_eq!(before, "");
+    let uuid = source.sql("SELECT @@server_uuid");
+    let last = executed.rsplit(['-', ':']).next().unwrap_or_default().to_owned();
+    assert_eq!(
+        target.sql(&format!("SELECT GTID_SUBSET('{uuid}:{last}', @@global.gtid_executed)")),
+        "1",
+        "{executed}"
+    );
+}
+
 #[test]
 fn a_transaction_without_a_gtid_cannot_be_preserved_and_stops_the_bridge() {
     let source = rds_like("source", "ROW");

@@ -87,6 +87,7 @@ fn whatever_is_known_of_a_stopped_replica_leads_to_the_same_start() {
         .replace("Replica_", "Slave_")
         .replace("_Source", "_Master");
     by_file("slave-status", &[&text(&old)]);
+    of_another_server(&source, &replica, &target, &address, &text(&replica_status(&replica)));
     let by_gtid = |name: &str, args: &[&str]| {
         let bridge = Bridge::new(options(&source, &target, name));
         position(&bridge, args);
@@ -138,6 +139,19 @@ fn of_a_running_replica(source: &Server, replica: &Server, target: &Server, save
     let digits =
         |text: &str| text.rsplit('=').next().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
     assert!(said.contains(&digits(told)) && said.contains("stored:   nothing"), "{told}\n{said}");
+}
+
+/// Places in another server's binlog are refused, whatever its files are called.
+fn of_another_server(source: &Server, replica: &Server, target: &Server, address: &str, status: &str) {
+    for (from, args) in [
+        (replica, &["position", "--dry-run", status][..]),
+        (source, &["position", "--dry-run", "--replica", address, "--own-binlog"]),
+    ] {
+        let output = Bridge::new(options(from, target, "elsewhere")).output(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(65), "{said}");
+        assert!(said.contains("BB1004") && said.contains("make that server the source"), "{said}");
+    }
 }
 
 /// With GTIDs; the replica writes rows, the source what RDS does before 8.4.
