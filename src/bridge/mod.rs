@@ -6,16 +6,20 @@
 //! | worker -> target    | `apply.depth` full batches, 16 small ones         |
 //! | source -> reader    | the socket's buffer                               |
 
+mod asking;
 mod backoff;
+mod fill;
 mod handback;
 mod lifecycle;
+mod phases;
 mod poller;
 mod reader;
 mod seed;
 mod supervisor;
 mod takeover;
 
+pub use asking::{ask, describe};
 pub use backoff::Backoff;
 pub use lifecycle::{Bridge, Plan};
 pub use seed::{Checked, ask_replica, check, decide_ddl, store};
-pub use supervisor::{Native, Supervisor, ask, describe};
+pub use supervisor::{Native, Supervisor};

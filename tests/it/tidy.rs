@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use binbridge::failpoint;
+
 /// Lines of code in a file, tests beside it not counted.
 const MOST_LINES: usize = 500;
 /// From here on a file is named in the test's output: think of splitting it.
@@ -170,7 +172,7 @@ fn the_fail_points_listed_are_the_fail_points_passed() {
         passed.extend(calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
     }
     let listed: BTreeSet<String> =
-        binbridge::failpoint::NAMES.iter().map(|name| (*name).to_owned()).collect();
+        failpoint::NAMES.iter().chain(failpoint::TRANSITIONS).map(|name| (*name).to_owned()).collect();
     assert_eq!(passed, listed);
 }
 
