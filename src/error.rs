@@ -126,6 +126,8 @@ codes! {
     SourceSettings = "BB3105", Source, Policy::Stop(EX_CONFIG), "change the source's parameter named";
     /// The source refused the dump for another reason.
     Dump = "BB3106", Source, Policy::Stop(EX_DATAERR), "see the source's message";
+    /// The source will purge its binlog before it is read.
+    Retention = "BB3107", Source, Policy::Stop(EX_DATAERR), "raise the retention on the source now (RDS: CALL mysql.rds_set_configuration('binlog retention hours', 168); else SET GLOBAL binlog_expire_logs_seconds), then start again; to start all the same: bridge.despite = [\"BB3107\"]";
     /// The stream holds bytes that are not an event: bad CRC, bad length, wrong type.
     BadEvent = "BB3201", Source, Policy::Stop(EX_DATAERR), "compare with mysqlbinlog --verify-binlog-checksum on the source; nothing past this position was applied";
     /// The stream holds an event that this version does not understand.
@@ -135,7 +137,7 @@ codes! {
     /// A statement that cannot be applied safely.
     UnsafeStatement = "BB3204", Source, Policy::Stop(EX_DATAERR), "set binlog_format=ROW on the source, or run the statement on the target by hand and skip it";
     /// A transaction, row or statement is larger than what can be held or sent.
-    TooLarge = "BB3205", Source, Policy::Stop(EX_DATAERR), "raise max_allowed_packet on the target to at least the source's";
+    TooLarge = "BB3205", Source, Policy::Stop(EX_DATAERR), "raise what the message names: max_allowed_packet on the target (to at least the source's), or apply.memory";
 
     /// A table, column or schema of an event is missing on the target or does not fit.
     SchemaMismatch = "BB4001", Target, Policy::Stop(EX_DATAERR), "make the target's table like the source's at this position, or exclude the table";

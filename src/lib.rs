@@ -9,6 +9,7 @@
 //!
 //!    observe (metrics, lag, admin HTTP) <-- stages publish, nobody reaches back
 //!    control (an operator's orders)     --> the gate before the batches
+//!    native (the target's own channel), check (what would keep a bridge from its work)
 //! ```
 //!
 //! One direction, bounded in bytes at every edge; a stage imports only what stands before it in the list below.
@@ -38,6 +39,8 @@ pub mod schedule;
 pub mod apply;
 
 pub mod native;
+
+pub mod check;
 
 pub mod bridge;
 

@@ -25,8 +25,8 @@ impl Coordinator {
             let skip = self.is_known(piece.seq, piece.gtid.as_ref()) || self.gate.skips_piece(&piece);
             self.streaming = Some((piece.seq, skip));
             if let (Some(create), false) = (piece.create.take(), skip) {
-                self.run_statement(piece.seq, &piece.start, piece.gtid.as_ref(), &create).await?;
-                piece.gtid = None;
+                // Its GTID is that of the rows: it must not count as executed before they are there.
+                self.run_statement(piece.seq, &piece.start, None, &create).await?;
             }
         }
         match self.streaming {
@@ -42,16 +42,15 @@ impl Coordinator {
     /// `CREATE TABLE ... SELECT`).
     pub(super) async fn run_ddl(&mut self, mut job: Job) -> Result<()> {
         let body = std::mem::replace(&mut job.transaction.body, Body::Changes(Vec::new()));
-        let (statement, rows) = match body {
-            Body::Ddl(statement) => (statement, Vec::new()),
-            Body::CreateSelect(statement, rows) => (statement, rows),
+        let (statement, rows, gtid) = match body {
+            Body::Ddl(statement) => (statement, Vec::new(), job.transaction.gtid.clone()),
+            Body::CreateSelect(statement, rows) => (statement, rows, None),
             _ => bail!(Invariant, "not a DDL statement"),
         };
         let (seq, start) = (job.transaction.seq, job.transaction.start.clone());
-        let gtid = job.transaction.gtid.clone();
         self.run_statement(seq, &start, gtid.as_ref(), &statement).await?;
         job.transaction.body = Body::Changes(rows);
-        let mut batch = Batch { ends_ddl: true, ..Batch::default() };
+        let mut batch = Batch { ends_ddl: true, gtid_used: gtid.is_some(), ..Batch::default() };
         batch.push(job);
         if let Some(misfit) = self.desk.lock().await.fit(&mut batch.jobs).await?.1 {
             return Err(misfit);

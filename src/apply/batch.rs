@@ -15,6 +15,10 @@ pub struct Batch {
     pub bytes: usize,
     /// Its commit also takes the intent of the DDL statement away that its transaction is.
     pub ends_ddl: bool,
+    /// That statement has used up the GTID of its transaction.
+    pub gtid_used: bool,
+    /// Its changes go as they came, whatever the settings say: their net effect was refused.
+    pub plain: bool,
 }
 
 impl Batch {
@@ -71,34 +75,52 @@ pub struct BatchLimits {
 pub struct Pace {
     limits: BatchLimits,
     transactions: usize,
+    bytes: usize,
 }
 
 const LEAST: usize = 16;
+const LEAST_BYTES: usize = 64 << 10;
 
 impl Pace {
     /// Starts at the full size: the first slow commit corrects it.
     pub fn new(limits: BatchLimits) -> Self {
-        Self { limits, transactions: limits.transactions }
+        Self { limits, transactions: limits.transactions, bytes: limits.bytes }
     }
 
     /// Whether a batch should not grow further.
     pub fn is_full(&self, batch: &Batch) -> bool {
-        batch.jobs.len() >= self.transactions || batch.bytes >= self.limits.bytes
+        batch.jobs.len() >= self.transactions || batch.bytes >= self.bytes
     }
 
-    /// A batch of `transactions` kept the target busy for `took`.
-    pub fn note(&mut self, transactions: usize, took: Duration) {
-        if took > self.limits.time {
-            self.transactions =
-                (transactions.min(self.transactions) / 2).max(LEAST).min(self.limits.transactions);
-        } else if transactions >= self.transactions && took < self.limits.time / 2 {
-            self.transactions = (self.transactions * 2).min(self.limits.transactions);
+    /// A batch of `transactions`, which were `bytes` of events, kept the target busy for `took`.
+    pub fn note(&mut self, transactions: usize, bytes: usize, took: Duration) {
+        let Self { limits, .. } = *self;
+        if took > limits.time {
+            self.transactions = (transactions.min(self.transactions) / 2).max(LEAST).min(limits.transactions);
+            self.bytes = (bytes.min(self.bytes) / 2).max(LEAST_BYTES).min(limits.bytes);
+        } else if took < limits.time / 2 {
+            if transactions >= self.transactions {
+                self.transactions = (self.transactions * 2).min(limits.transactions);
+            }
+            if bytes >= self.bytes {
+                self.bytes = (self.bytes * 2).min(limits.bytes);
+            }
         }
     }
 
-    /// The limit now.
-    pub fn transactions(&self) -> usize {
-        self.transactions
+    /// How many of these, one at least, one commit may carry now.
+    pub fn size(&self, batch: &Batch) -> usize {
+        let mut bytes = 0;
+        let fits = |job: &&Job| {
+            bytes += job.transaction.bytes;
+            bytes <= self.bytes
+        };
+        batch.jobs.iter().take(self.transactions).take_while(fits).count().max(1)
+    }
+
+    /// The limits now: transactions and bytes.
+    pub fn limits(&self) -> (usize, usize) {
+        (self.transactions, self.bytes)
     }
 }
 
@@ -112,16 +134,19 @@ mod tests {
 
     #[test]
     fn slow_commits_shrink_batches_and_quick_full_ones_grow_them_again() {
+        let (mib, second) = (1 << 20, Duration::from_secs(1));
         let mut pace = Pace::new(limits());
-        pace.note(1000, Duration::from_secs(3));
-        assert_eq!(pace.transactions(), 500);
-        pace.note(10, Duration::from_millis(1));
-        assert_eq!(pace.transactions(), 500);
-        pace.note(500, Duration::from_millis(100));
-        assert_eq!(pace.transactions(), 1000);
+        pace.note(1000, mib, 3 * second);
+        assert_eq!(pace.limits(), (500, mib / 2));
+        pace.note(10, 100, second / 1000);
+        assert_eq!(pace.limits(), (500, mib / 2));
+        pace.note(500, 1000, second / 10);
+        assert_eq!(pace.limits(), (1000, mib / 2));
+        pace.note(5, mib / 2, second / 10);
+        assert_eq!(pace.limits(), (1000, mib));
         for _ in 0..20 {
-            pace.note(1, Duration::from_secs(3));
+            pace.note(1, 1, 3 * second);
         }
-        assert_eq!(pace.transactions(), LEAST);
+        assert_eq!(pace.limits(), (LEAST, LEAST_BYTES));
     }
 }

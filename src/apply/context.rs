@@ -17,6 +17,9 @@ const NO_FOREIGN_KEY_CHECKS: u32 = 1 << 26;
 /// `OPTION_RELAXED_UNIQUE_CHECKS`.
 const RELAXED_UNIQUE_CHECKS: u32 = 1 << 27;
 
+/// The id of the default collation of utf8mb4 before 8.0.
+const UTF8MB4_GENERAL_CI: u16 = 45;
+
 /// What a session's variables are known to be; `None` where that is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionContext {
@@ -119,6 +122,8 @@ fn wanted(statement: &StatementChange) -> Vec<(&'static str, String)> {
         ("foreign_key_checks", off(NO_FOREIGN_KEY_CHECKS)),
         ("unique_checks", off(RELAXED_UNIQUE_CHECKS)),
         ("sql_auto_is_null", on(AUTO_IS_NULL)),
+        // What CONNECTION_ID() gives, in the statement itself or in what it calls.
+        ("pseudo_thread_id", statement.query.thread_id.to_string()),
     ];
     let (increment, offset) = status.auto_increment.unwrap_or((1, 1));
     wanted.push(("auto_increment_increment", increment.to_string()));
@@ -142,9 +147,9 @@ fn push_names(wanted: &mut Vec<(&'static str, String)>, status: &StatusVars) {
         "collation_database",
         status.collation_database.map_or("DEFAULT".to_owned(), |id| id.to_string()),
     ));
-    if let Some(id) = status.default_collation_for_utf8mb4 {
-        wanted.push(("default_collation_for_utf8mb4", id.to_string()));
-    }
+    // Servers up to 5.7 do not say, and have utf8mb4_general_ci (sql/log_event.cc, `Query_log_event::do_apply_event`).
+    let collation = status.default_collation_for_utf8mb4.unwrap_or(UTF8MB4_GENERAL_CI);
+    wanted.push(("default_collation_for_utf8mb4", collation.to_string()));
     if let Some(explicit) = status.explicit_defaults_for_timestamp {
         wanted.push(("explicit_defaults_for_timestamp", u8::from(explicit).to_string()));
     }
@@ -259,9 +264,23 @@ mod tests {
         );
         assert_eq!(entered(&mut context, &statement("a`b", 0)), (0, String::new()));
         assert_eq!(entered(&mut context, &statement("a`b", 4)), (1, "SET sql_mode = 4;".to_owned()));
+        let mut of_another = statement("a`b", 4);
+        of_another.query.thread_id = 4711;
+        assert_eq!(entered(&mut context, &of_another), (1, "SET pseudo_thread_id = 4711;".to_owned()));
+        entered(&mut context, &statement("a`b", 4));
         context.rows_were_applied();
         let (_, sql) = entered(&mut context, &statement("a`b", 4));
         assert_eq!(sql, "SET timestamp = 1700000000.000000, foreign_key_checks = 0, unique_checks = 1;");
+    }
+
+    #[test]
+    fn a_source_that_does_not_say_has_the_older_default_collation() {
+        let (_, sql) = entered(&mut SessionContext::default(), &statement("a", 0));
+        assert!(sql.contains("default_collation_for_utf8mb4 = 45"), "{sql}");
+        let mut newer = statement("a", 0);
+        newer.query.status.default_collation_for_utf8mb4 = Some(255);
+        let (_, sql) = entered(&mut SessionContext::default(), &newer);
+        assert!(sql.contains("default_collation_for_utf8mb4 = 255"), "{sql}");
     }
 
     #[test]

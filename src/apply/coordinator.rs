@@ -18,9 +18,10 @@ use crate::position::{Coordinates, Gtid, GtidSet};
 use crate::progress::{Fence, Mark, Seq};
 use crate::transaction::{Body, Transaction, Unit};
 
+use super::buffers::Buffers;
 use super::desk::{Desk, SharedDesk};
 use super::gate::{Gate, Passed};
-use super::lane::{HeldBack, Lane, UnderWay};
+use super::lane::{HeldBack, Lane, UnderWay, Whole};
 use super::split::Splitter;
 use super::worker::{Applied, Order, Report, Settings, Worker};
 use super::{
@@ -88,12 +89,13 @@ impl Coordinator {
         let applied = Applied::new(ownership.recovered.frontier.clone());
         let gate = Gate::new(Arc::clone(&settings.control), Arc::clone(&observer), applied.lock().low());
         let (reporting, reports) = mpsc::channel(ORDERS);
-        let mut lanes = Vec::new();
+        let (mut lanes, buffers) = (Vec::new(), Buffers::default());
         let mut tasks = JoinSet::new();
         for (id, session) in (0..).zip(sessions) {
             let hears = (Arc::clone(&observer), reporting.clone());
             let (desk, settings) = (Arc::clone(&desk), settings.clone());
-            let worker = Worker::new(id, session, (desk, settings), ownership, applied.clone(), hears)?;
+            let shared = (applied.clone(), buffers.clone());
+            let worker = Worker::new(id, session, (desk, settings), ownership, shared, hears)?;
             let (orders, taken) = mpsc::channel(ORDERS);
             tasks.spawn(worker.run(taken));
             lanes.push(Lane { orders, under_way: VecDeque::new(), held_back: VecDeque::new() });
@@ -196,11 +198,11 @@ impl Coordinator {
         share: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Result<()> {
         self.require_gtid(transaction.gtid.as_ref(), &transaction.start).await?;
-        if transaction.streamed {
-            self.streaming = None;
-        }
-        if !self.is_known(transaction.seq, transaction.gtid.as_ref()) {
-            self.gate.skip(&mut transaction);
+        let begun = if transaction.streamed { self.streaming.take() } else { None };
+        let known = self.is_known(transaction.seq, transaction.gtid.as_ref());
+        if !known && self.gate.skip(&mut transaction) && matches!(begun, Some((_, false))) {
+            // Its earlier parts are in the target's open transaction: they must not be committed with the record.
+            self.first(Order::Abandon).await?;
         }
         let Some(mut job) = self.admit(transaction)? else { return Ok(()) };
         job.share = share;
@@ -294,7 +296,7 @@ impl Coordinator {
     /// Orders as much of what is pending as one commit may carry.
     async fn order_window(&mut self) -> Result<()> {
         let most = if self.shared_singly() { self.lanes.len() } else { usize::MAX };
-        let size = self.pace.transactions().min(self.pending.jobs.len()).min(most);
+        let size = self.pace.size(&self.pending).min(most);
         let rest = self.pending.split_off(size);
         let mut window = std::mem::replace(&mut self.pending, rest);
         let (fitting, misfit) = self.desk.lock().await.fit(&mut window.jobs).await?;
@@ -322,7 +324,7 @@ impl Coordinator {
 
     /// Gives the window to workers.
     async fn split(&mut self, window: Batch) -> Result<Vec<(usize, HeldBack)>> {
-        let of = window.jobs.len();
+        let of = Whole { transactions: window.jobs.len(), bytes: window.bytes };
         let Some(splitter) = &mut self.splitter else {
             return Ok(vec![(0, HeldBack { batch: window, window: 0, of, after: Vec::new() })]);
         };
@@ -359,7 +361,12 @@ impl Coordinator {
 
     pub(super) fn one_under_way(&mut self) {
         if let Some(lane) = self.lanes.first_mut() {
-            lane.under_way.push_back(UnderWay { left: 1, bytes: 0, window: 0, of: 1 });
+            lane.under_way.push_back(UnderWay {
+                left: 1,
+                bytes: 0,
+                window: 0,
+                of: Whole { transactions: 1, bytes: 0 },
+            });
         }
     }
 
@@ -391,7 +398,7 @@ impl Coordinator {
             let part = left.min(first.left);
             left -= part;
             first.left -= part;
-            self.pace.note(first.of, report.took);
+            self.pace.note(first.of.transactions, first.of.bytes, report.took);
             if first.left == 0 {
                 let window = first.window;
                 lane.under_way.pop_front();

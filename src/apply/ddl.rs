@@ -57,6 +57,7 @@ impl DdlSession {
             .first()
             .and_then(|row| row.text(0))
             .is_some_and(|mode| mode == "ON" || mode == "ON_PERMISSIVE");
+        without_generated_keys(&mut session.connection).await?;
         Ok(Self { session, tables, bridge_uuid: ownership.bridge_uuid, epoch: ownership.epoch, gtids })
     }
 
@@ -254,6 +255,18 @@ impl DdlSession {
         };
         let now = fingerprint(&mut self.session.connection, schemas).await?;
         Ok(if now == *before { Ran::No } else { Ran::Yes })
+    }
+}
+
+/// A replica's applier does not add the invisible primary key (MySQL 8.4 manual, "Generated Invisible Primary Keys"): a table
+/// that has it refuses a key that the source gives it later. An account that may not say so has it added.
+async fn without_generated_keys(connection: &mut Connection) -> Result<()> {
+    if !connection.dialect().is_at_least((8, 0, 30)) {
+        return Ok(());
+    }
+    match connection.execute("SET SESSION sql_generate_invisible_primary_key = OFF").await {
+        Err(error) if error.code() != Code::Privilege => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -58,6 +58,16 @@ const ENCODE_FROM: usize = 48 * 1024;
 const ROWS_FLAGS_AT: usize = Header::LEN + 6;
 
 impl Encoder {
+    /// Lends a buffer for the events of one batch.
+    pub(super) fn borrow(&mut self, buffer: Vec<u8>) {
+        self.events = buffer;
+    }
+
+    /// Gives it back.
+    pub(super) fn give_back(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.events)
+    }
+
     /// Adds the changes to a packet: runs of rows events as `BINLOG`, statements with their context.
     pub fn changes<'a>(&mut self, changes: impl Iterator<Item = &'a Change>, packet: &mut Packet) {
         let mut run = Run::default();
@@ -220,7 +230,7 @@ mod tests {
             let size = Header::parse(&rest).unwrap().event_size;
             let event = decoder.decode(rest.split_to(usize::try_from(size).unwrap())).unwrap();
             if let Body::Rows(rows) = event.body {
-                let table = routes.route(&rows.table).unwrap();
+                let table = routes.route(&rows.table).unwrap().unwrap();
                 changes.push(Change::Rows(RowsChange { table, event: rows, bytes: event.bytes, rows: 1 }));
             }
         }

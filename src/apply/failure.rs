@@ -65,13 +65,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Finds the transaction that fails in a batch: each goes alone, so all before it are applied and none after it.
+    /// Finds the transaction that fails in a batch: each goes alone, its changes as they came, so all before it are applied
+    /// and none after it.
     async fn pin(&mut self, batch: Batch) -> Result<()> {
-        let ends_ddl = batch.ends_ddl;
+        let (ends_ddl, gtid_used) = (batch.ends_ddl, batch.gtid_used);
         for job in batch.jobs {
             let tables: Vec<String> = touched(&job);
             let place = format!("transaction {} at {}", job.transaction.seq, job.transaction.start);
-            let mut single = Batch { ends_ddl, ..Batch::default() };
+            let mut single = Batch { ends_ddl, gtid_used, plain: true, ..Batch::default() };
             single.push(job);
             if self.preserves() {
                 self.send_one(single).await?;

@@ -148,11 +148,11 @@ impl Gate {
         self.skips(piece.seq.0, piece.gtid.as_ref(), &piece.start, false)
     }
 
-    /// Empties a transaction that is to be passed over: as if nothing in it were for the target.
-    pub(super) fn skip(&self, transaction: &mut Transaction) {
+    /// Empties a transaction that is to be passed over: as if nothing in it were for the target. Says whether it did.
+    pub(super) fn skip(&self, transaction: &mut Transaction) -> bool {
         let empty = is_empty(transaction);
         if !self.skips(transaction.seq.0, transaction.gtid.as_ref(), &transaction.start, empty) {
-            return;
+            return false;
         }
         transaction.streamed = false;
         let body = std::mem::replace(&mut transaction.body, Body::Changes(Vec::new()));
@@ -167,6 +167,7 @@ impl Gate {
             gtid = transaction.gtid.as_ref().map(tracing::field::display),
             "skipped a transaction, as ordered: nothing of it is applied"
         );
+        true
     }
 
     fn skips(&self, seq: u64, gtid: Option<&Gtid>, start: &Coordinates, empty: bool) -> bool {

@@ -16,6 +16,14 @@ pub(super) struct Lane {
     pub(super) held_back: VecDeque<HeldBack>,
 }
 
+/// A window, of which each worker may have a share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole {
+    pub(super) transactions: usize,
+    /// Of events.
+    pub(super) bytes: usize,
+}
+
 /// A batch that a worker has.
 pub(super) struct UnderWay {
     /// Transactions of it that are not committed yet.
@@ -24,15 +32,15 @@ pub(super) struct UnderWay {
     pub(super) bytes: usize,
     /// The window it is part of.
     pub(super) window: u64,
-    /// Transactions of that window.
-    pub(super) of: usize,
+    /// All of that window.
+    pub(super) of: Whole,
 }
 
 /// A batch that a worker must not have yet.
 pub(super) struct HeldBack {
     pub(super) batch: Batch,
     pub(super) window: u64,
-    pub(super) of: usize,
+    pub(super) of: Whole,
     /// Windows and workers whose batches must be committed first.
     pub(super) after: Vec<(u64, usize)>,
 }

@@ -199,7 +199,7 @@ impl Lease {
             let mut connection: Option<Connection> = None;
             loop {
                 // If another instance has it by now, nothing is renewed, and the lease's own connection is gone.
-                let renewed = timeout(life / 4, async {
+                let renewed = timeout(life, async {
                     let mut open = match connection.take() {
                         Some(open) => open,
                         None => Connection::connect(&endpoint).await?,

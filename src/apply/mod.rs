@@ -7,6 +7,7 @@
 mod admit;
 mod alone;
 mod batch;
+mod buffers;
 mod context;
 mod coordinator;
 mod ddl;

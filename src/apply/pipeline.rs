@@ -9,6 +9,7 @@ use crate::bail;
 use crate::error::{Result, ServerError};
 use crate::wire::Reply;
 
+use super::buffers::Buffers;
 use super::{Batch, Packet, Session};
 
 /// What a packet is.
@@ -57,14 +58,13 @@ pub(super) enum Outcome {
 pub(super) struct Pipeline {
     pub(super) session: Session,
     in_flight: VecDeque<Sent>,
-    /// The text of the packet sent last, for the next one: large buffers that come and go tear the heap into pieces.
-    spare: Vec<u8>,
+    pub(super) buffers: Buffers,
     last_done: Instant,
 }
 
 impl Pipeline {
-    pub(super) fn new(session: Session) -> Self {
-        Self { session, in_flight: VecDeque::new(), spare: Vec::new(), last_done: Instant::now() }
+    pub(super) fn new(session: Session, buffers: Buffers) -> Self {
+        Self { session, in_flight: VecDeque::new(), buffers, last_done: Instant::now() }
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -80,18 +80,14 @@ impl Pipeline {
     }
 
     /// An empty packet, in a buffer used before.
-    pub(super) fn packet(&mut self) -> Packet {
-        Packet { sql: std::mem::take(&mut self.spare), replies: 0 }
+    pub(super) fn packet(&self) -> Packet {
+        Packet { sql: self.buffers.take(), replies: 0 }
     }
 
     pub(super) async fn send(&mut self, packet: Packet, load: Load) -> Result<()> {
         self.session.send(&packet).await?;
         self.in_flight.push_back(Sent { load, replies_left: packet.replies, at: Instant::now() });
-        let mut spare = packet.sql;
-        if spare.capacity() > self.spare.capacity() {
-            spare.clear();
-            self.spare = spare;
-        }
+        self.buffers.give(packet.sql);
         Ok(())
     }
 

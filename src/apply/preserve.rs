@@ -46,8 +46,8 @@ impl Worker {
             self.open_packet(Some(prepared), &mut packet);
             packet.push("COMMIT");
         }
-        // A statement that commits by itself has used its GTID.
-        let gtid = job.transaction.gtid.as_ref().filter(|_| !batch.ends_ddl);
+        // A statement that commits by itself has used its GTID; the rows of a `CREATE TABLE ... SELECT` have it.
+        let gtid = job.transaction.gtid.as_ref().filter(|_| !batch.gtid_used);
         self.open_packet(gtid, &mut packet);
         self.encode(&batch, &mut packet).await?;
         if !self.fits(&packet) {

@@ -77,6 +77,7 @@ impl Worker {
         }
         let mut second = batch.split_off(batch.jobs.len() / 2);
         second.ends_ddl = std::mem::take(&mut batch.ends_ddl);
+        second.gtid_used = std::mem::take(&mut batch.gtid_used);
         self.send_batch(batch).await?;
         self.send_batch(second).await
     }

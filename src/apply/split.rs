@@ -7,7 +7,7 @@ use crate::schedule::{Footprint, Footprints, Windows};
 use crate::transaction::{Change, Routed};
 
 use super::desk::SharedDesk;
-use super::lane::{HeldBack, Lane};
+use super::lane::{HeldBack, Lane, Whole};
 use super::send::changes;
 use super::{Batch, Job};
 
@@ -39,7 +39,7 @@ impl Splitter {
         }
         let loads: Vec<usize> = lanes.iter().map(Lane::load).collect();
         let (number, shares) = self.windows.split(&footprints, &loads);
-        let of = window.jobs.len();
+        let of = Whole { transactions: window.jobs.len(), bytes: window.bytes };
         let mut jobs: Vec<Option<Job>> = window.jobs.into_iter().map(Some).collect();
         let mut ordered = Vec::with_capacity(shares.len());
         for share in shares {

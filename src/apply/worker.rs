@@ -16,6 +16,7 @@ use crate::observe::{Committed, Observer};
 use crate::progress::{Fence, Frontier, Seq, Tables};
 use crate::transaction::{Change, Piece};
 
+use super::buffers::Buffers;
 use super::desk::SharedDesk;
 use super::pipeline::{Load, Outcome, Pipeline};
 use super::send::changes;
@@ -109,7 +110,7 @@ impl Worker {
         session: Session,
         (desk, settings): (SharedDesk, Settings),
         ownership: &Ownership,
-        applied: Applied,
+        (applied, buffers): (Applied, Buffers),
         (observer, reports): (Arc<Observer>, mpsc::Sender<Report>),
     ) -> Result<Self> {
         let fence = ownership.fences.iter().find(|(worker, _)| *worker == id).map(|(_, fence)| *fence);
@@ -118,7 +119,7 @@ impl Worker {
             bail!(Invariant, "worker {id} has no progress row")
         };
         Ok(Self {
-            pipeline: Pipeline::new(session),
+            pipeline: Pipeline::new(session, buffers),
             desk,
             settings,
             observer,

@@ -68,6 +68,8 @@ pub struct Plan {
     pub large_transaction: usize,
     /// How long an instance may be silent before another takes its place.
     pub lease: Duration,
+    /// What was found before the start and does not keep the bridge from it, because an operator knows better.
+    pub despite: Vec<Code>,
     /// What an operator orders.
     pub control: Arc<Control>,
 }
@@ -240,7 +242,7 @@ impl Bridge {
         self.observer.describe(End::Target, &address(&self.plan.target), &version);
         self.observer.describe(End::Source, &address(&self.plan.source), "");
         let rows = connection.query("SELECT @@lower_case_table_names").await?;
-        let target_folds = rows.rows.first().and_then(|row| row.text(0)) == Some("1");
+        let target_folds = rows.scalar() != Some("0");
         let fold = self.plan.fold_names.unwrap_or(target_folds);
         self.plan.rules.case = if fold { NameCase::Lower } else { NameCase::Keep };
         match connection.query(connection.dialect().replica_status()).await {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -15,10 +15,12 @@ use crate::native::{ChannelSource, Cloud, Phase, Policy, Room, Words, channel};
 use crate::observe::{End, Lifecycle, Observer};
 use crate::progress::Mark;
 
-use super::{Backoff, Plan};
+use super::{Backoff, Plan, preflight};
 
 /// How long the target may be out of reach at the start before that is an error.
 const FIRST_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the end may wait for the target to hear that the lease is free.
+const RELEASING: Duration = Duration::from_secs(2);
 
 /// What is known of the native channel beforehand.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub struct Supervisor {
     pub(super) stop: CancellationToken,
     /// What the lease is for was reached once: from then on the target may be away for any time.
     met: bool,
+    /// What would stop the bridge later was looked for.
+    checked: bool,
     /// A hand-back waits until the bridge has passed again what an earlier process had applied ahead.
     pub(super) not_before: Option<Instant>,
 }
@@ -62,7 +66,17 @@ impl Supervisor {
     /// Nothing happens yet.
     pub fn new(plan: Plan, native: Native, observer: Arc<Observer>, stop: CancellationToken) -> Self {
         let owner = Owner::new(&plan.schema, &plan.name);
-        Self { plan, native, owner, id: Uuid::new_v4(), observer, stop, met: false, not_before: None }
+        Self {
+            plan,
+            native,
+            owner,
+            id: Uuid::new_v4(),
+            observer,
+            stop,
+            met: false,
+            checked: false,
+            not_before: None,
+        }
     }
 
     /// Runs until told to stop (then gives the durable place, if the bridge was active) or until a definite error.
@@ -114,7 +128,10 @@ impl Supervisor {
             Ok(Next::Stop(mark)) => Ok(mark),
             Ok(Next::Look) => bail!(Invariant, "the supervisor ended without a reason"),
         };
-        lease.release().await;
+        // Another instance's lease is not ours to let go; ours goes with its connection at the latest.
+        if !ended.as_ref().is_err_and(|error| error.code() == Code::Fenced) {
+            let _ = timeout(RELEASING, lease.release()).await;
+        }
         Ok(ended)
     }
 
@@ -131,6 +148,7 @@ impl Supervisor {
             let room = self.room(lease).await.map_err(here)?;
             let stop = self.stop.clone();
             let next = if room.phase == Phase::Active {
+                self.check(lease).await?;
                 self.active(lease, words).await?
             } else {
                 tokio::select! {
@@ -144,6 +162,17 @@ impl Supervisor {
                 return Ok(next);
             }
         }
+    }
+
+    /// Once, before the first start of the stages.
+    async fn check(&mut self, lease: &mut Lease) -> Result<()> {
+        if !self.checked && !self.stop.is_cancelled() {
+            self.observer
+                .lifecycle(Lifecycle::Starting, "looking for what would keep the bridge from its work");
+            preflight::require(&self.plan, &self.native, &mut lease.connection).await?;
+            self.checked = true;
+        }
+        Ok(())
     }
 
     /// The lease, as soon as no other instance has it.

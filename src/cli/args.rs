@@ -23,6 +23,8 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Run the bridge from its stored position until it is stopped.
     Run(RunArgs),
+    /// Look for everything that would keep the bridge from its work; changes nothing.
+    Check(Settings),
     /// Find, check and store the position to start from.
     Position(PositionArgs),
     /// Show what a running bridge does.

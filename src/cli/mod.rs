@@ -3,6 +3,7 @@
 mod admin;
 mod args;
 mod change;
+mod check;
 mod exit;
 mod generate;
 mod orders;
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
     };
     let result = match args.command {
         Command::Run(args) => return run::run(&args),
+        Command::Check(settings) => return check::run(&settings),
         Command::Position(args) => position::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Takeover(args) => change::run(&args, Wanted::Takeover),

@@ -176,6 +176,7 @@ pub(super) fn plan(config: &Config) -> Result<Plan> {
         memory: config.apply.memory,
         large_transaction: config.apply.large_transaction,
         lease: config.bridge.lease,
+        despite: config.bridge.despite.clone(),
         control: Arc::default(),
     })
 }

@@ -91,6 +91,7 @@ macro_rules! keys {
 
 keys! {
     "bridge.name", Kind::Text, Some("main"), "Names this bridge and its progress rows: 1 to 64 of A-Z a-z 0-9 _ . -";
+    "bridge.despite", Kind::List, None, "Codes of what is found before the start and shall not prevent it: of BB3107, BB4001";
     "bridge.lease", seconds(2, 300), Some("10s"), "How long the working instance may be silent before one that stands by takes its place";
     "bridge.schema", Kind::Text, Some("binbridge"), "Schema on the target that holds the progress tables";
 

@@ -28,6 +28,7 @@ pub use problem::{Problem, Problems};
 pub use raw::Flag;
 pub use value::size;
 
+use crate::error::Code;
 use crate::native::{ChannelSource, Cloud, Policy};
 use crate::observe::log::Format;
 use crate::wire::Endpoint;
@@ -68,6 +69,8 @@ pub struct Bridge {
     pub schema: String,
     /// How long the working instance may be silent before another takes its place.
     pub lease: Duration,
+    /// What does not keep the bridge from starting.
+    pub despite: Vec<Code>,
 }
 
 /// Where changes come from.

@@ -6,6 +6,8 @@ use super::problem::{Place, Problem, Problems};
 use super::raw::{Raw, Value};
 use super::reader::Reader;
 use super::{Admin, Apply, Bridge, Config, Log, Shutdown, Source, Target, value};
+use crate::check::OVERRULED;
+use crate::error::Code;
 use crate::observe::log;
 use crate::wire::{Endpoint, Secret, SslMode, Timeouts, Tls};
 use std::path::PathBuf;
@@ -84,7 +86,19 @@ impl Reader<'_> {
 
     fn bridge(&mut self) -> Option<Bridge> {
         let (name, schema) = (self.parsed("bridge.name", bridge_name), self.parsed("bridge.schema", schema));
-        Some(Bridge { name: name?, schema: schema?, lease: self.duration("bridge.lease")? })
+        let (lease, despite) = (self.duration("bridge.lease"), self.overruled());
+        Some(Bridge { name: name?, schema: schema?, lease: lease?, despite: despite? })
+    }
+
+    fn overruled(&mut self) -> Option<Vec<Code>> {
+        let words: Vec<String> = self.list("bridge.despite").into_iter().map(|(word, _)| word).collect();
+        let code = |word: &String| OVERRULED.into_iter().find(|code| code.as_str() == word);
+        if let Some(unknown) = words.iter().find(|word| code(word).is_none()) {
+            let known = OVERRULED.map(Code::as_str).join(", ");
+            self.problem("bridge.despite", format!("`{unknown}` is none of {known}"));
+            return None;
+        }
+        Some(words.iter().filter_map(code).collect())
     }
 
     fn source(&mut self) -> Option<Source> {

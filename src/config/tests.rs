@@ -160,7 +160,7 @@ env BINBRIDGE_APPLY__MEMORY: `apply.memory`: expected a size in B, KiB, MiB or G
 flag --log-level: `log.level`: log level 'info,x=loud' cannot be understood: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5"#
     );
     let error = crate::error::Error::from(problems);
-    assert_eq!((error.code(), error.exit_code()), (crate::error::Code::Config, 78));
+    assert_eq!((error.code(), error.exit_code()), (Code::Config, 78));
 }
 
 #[test]

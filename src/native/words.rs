@@ -106,6 +106,34 @@ impl Words {
         }
     }
 
+    /// The names of the cloud's procedures that all of this calls.
+    pub fn procedures(&self) -> Vec<&'static str> {
+        match self.cloud {
+            Cloud::Azure => vec![
+                "az_replication_stop",
+                "az_replication_start",
+                "az_replication_remove_master",
+                "az_replication_change_master",
+                "az_replication_change_master_with_gtid",
+            ],
+            Cloud::Rds if self.has_new_names() => vec![
+                "rds_stop_replication",
+                "rds_start_replication",
+                "rds_reset_external_source",
+                "rds_set_external_source",
+                "rds_set_external_source_with_auto_position",
+            ],
+            Cloud::Rds => vec![
+                "rds_stop_replication",
+                "rds_start_replication",
+                "rds_reset_external_master",
+                "rds_set_external_master",
+                "rds_set_external_master_with_auto_position",
+            ],
+            Cloud::Vanilla => Vec::new(),
+        }
+    }
+
     /// Applies what is missing below what was applied, and stops; where the account can say so at all.
     pub fn fill_gaps(&self) -> Option<String> {
         let start = self.dialect.start_replica();

@@ -25,6 +25,10 @@ const FIRST_EVENT: u64 = 4;
 /// The most that one compressed transaction may unpack to; it is read as a stream, so this bounds time, not memory.
 const MAX_PAYLOAD: u64 = 1 << 40;
 
+/// How many seconds the source waits for us to read on: we do not while the target is busy with what we have (the default
+/// of a minute would end the stream in the middle of a large transaction, again and again).
+const UNREAD_S: u32 = 86_400;
+
 /// A longer packet is read while it arrives, if it is a compressed transaction.
 const LONG: usize = 1 << 20;
 
@@ -182,9 +186,25 @@ impl Stream {
                 continue;
             }
             if self.is_wanted(&located) {
+                self.require_boundary(&located)?;
                 return Ok(located);
             }
         }
+    }
+
+    /// Where a place beyond 4 GiB was asked for, the first event from there on must begin there.
+    fn require_boundary(&mut self, located: &Located) -> Result<()> {
+        let Some(limit) = self.skip_before.filter(|_| located.end > located.start) else { return Ok(()) };
+        if located.start != limit {
+            bail!(
+                ImpossiblePosition,
+                "{}:{limit} lies inside an event: one begins at {}",
+                located.file,
+                located.start()
+            );
+        }
+        self.skip_before = None;
+        Ok(())
     }
 
     fn is_wanted(&self, located: &Located) -> bool {
@@ -287,7 +307,7 @@ impl Stream {
         connection
             .execute(&format!(
                 "SET @master_heartbeat_period = {heartbeat_ns}, @source_heartbeat_period = {heartbeat_ns}, \
-                 @slave_uuid = {uuid}, @replica_uuid = {uuid}, \
+                 @slave_uuid = {uuid}, @replica_uuid = {uuid}, net_write_timeout = {UNREAD_S}, \
                  @master_binlog_checksum = @@global.binlog_checksum, @source_binlog_checksum = @@global.binlog_checksum"
             ))
             .await?;

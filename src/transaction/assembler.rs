@@ -15,7 +15,7 @@ use crate::source::Located;
 
 use super::open::{Head, Open, Size};
 use super::statement::{self, Boundary, Judgement};
-use super::weigh::{ENVELOPE, count_rows, statement_size, timeless};
+use super::weigh::{ENVELOPE, PER_ROW, count_rows, statement_size};
 use super::{
     Body, Change, Clock, Context, Format, NameCase, Piece, Routes, RowsChange, StatementChange, Transaction,
     Unit, Xid,
@@ -288,7 +288,7 @@ impl Assembler {
                 }
             }
         }
-        Ok(self.keep_open(open, ahead))
+        self.keep_open(open, ahead)
     }
 
     fn take_rows(&mut self, located: Located) -> Result<Option<Unit>> {
@@ -299,10 +299,16 @@ impl Assembler {
         };
         let count = count_rows(&rows)?;
         let mut ahead = None;
-        match self.routes.route(&rows.table) {
+        let table = match self.routes.route(&rows.table) {
+            Err(_) if open.head.is_one_of(&self.skipped) => None,
+            routed => routed?,
+        };
+        match table {
             Some(table) => {
                 // The table map before it, too, lies in the block of bytes that is held.
-                let size = event.bytes.len() + rows.table.bytes.len() + size_of::<Change>();
+                let rows_cost = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(PER_ROW);
+                let size = (event.bytes.len() + rows.table.bytes.len() + size_of::<Change>())
+                    .saturating_add(rows_cost);
                 ahead = self.make_room(&mut open, size);
                 open.bytes += size;
                 open.changes.push(Change::Rows(RowsChange {
@@ -314,7 +320,7 @@ impl Assembler {
             }
             None => self.filtered += 1,
         }
-        Ok(self.keep_open(open, ahead))
+        self.keep_open(open, ahead)
     }
 
     /// What is held goes ahead before a change that would make it larger than a piece may be: the target takes packets
@@ -324,11 +330,22 @@ impl Assembler {
         (!fits && open.xa.is_none()).then(|| self.piece(open))
     }
 
-    fn keep_open(&mut self, mut open: Box<Open>, ahead: Option<Unit>) -> Option<Unit> {
+    fn keep_open(&mut self, mut open: Box<Open>, ahead: Option<Unit>) -> Result<Option<Unit>> {
+        if open.xa.is_some() && open.bytes > self.limits.prepared {
+            if !open.head.is_one_of(&self.skipped) {
+                bail!(
+                    TooLarge,
+                    "an XA transaction holds more than {} bytes, and nothing of it may go ahead of its end: raise apply.memory \
+                     (a quarter of it is for those)",
+                    self.limits.prepared
+                );
+            }
+            (open.changes, open.bytes) = (Vec::new(), 0);
+        }
         let full = open.bytes >= self.limits.piece && open.xa.is_none();
         let unit = ahead.or_else(|| full.then(|| self.piece(&mut open)));
         self.state = Await::Change(open);
-        unit
+        Ok(unit)
     }
 
     fn piece(&self, open: &mut Open) -> Unit {
@@ -429,13 +446,6 @@ impl Assembler {
                 let Open { head, xa: Some(xid), changes, bytes, .. } = *open else {
                     bail!(BadEvent, "XA PREPARE of a transaction that did not begin with XA START")
                 };
-                if bytes > self.limits.prepared {
-                    bail!(
-                        TooLarge,
-                        "a prepared XA transaction holds {bytes} bytes, over the limit of {}",
-                        self.limits.prepared
-                    );
-                }
                 Ok(Some(self.finish(
                     &head,
                     end,
@@ -477,9 +487,9 @@ impl Assembler {
     /// A new binlog file, or a new stream. A server that starts anew after a crash drops what was open.
     fn new_format(&mut self, format: &FormatDescription) -> Option<Unit> {
         self.gtid_events = format.version() >= (5, 7, 6) && !format.is_mariadb();
-        let event = timeless(&format.without_checksum());
-        if event != self.format.0 {
-            self.format = Arc::new(Format(event));
+        let format = Format::of(format);
+        if format != *self.format {
+            self.format = Arc::new(format);
         }
         self.interrupt()
     }

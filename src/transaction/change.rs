@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::binlog::{QueryEvent, RowsEvent, UserVar};
+use crate::binlog::{FormatDescription, QueryEvent, RowsEvent, UserVar};
 use crate::position::{Coordinates, Gtid};
 use crate::progress::Seq;
 
 use super::Routed;
+use super::weigh::timeless;
 
 pub use crate::binlog::Xid;
 
@@ -16,6 +17,13 @@ pub use crate::binlog::Xid;
 /// must be shown it before it takes the transaction's row events.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Format(pub Bytes);
+
+impl Format {
+    /// Of a stream that begins with this event.
+    pub fn of(format: &FormatDescription) -> Self {
+        Self(timeless(&format.without_checksum()))
+    }
+}
 
 /// One source commit.
 #[derive(Debug, Clone)]

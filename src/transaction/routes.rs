@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::bail;
 use crate::binlog::TableMap;
+use crate::error::Result;
 
 use super::{NameCase, Route, Rules};
 
@@ -28,7 +30,12 @@ pub struct Routes {
     rules: Rules,
     /// By the address of the map. The entry keeps the map alive, so the address stays its own.
     seen: HashMap<usize, (Arc<TableMap>, Option<Arc<Routed>>)>,
+    /// Which of the source's tables has which name on the target.
+    taken: HashMap<Name, Name>,
 }
+
+/// Schema and table.
+type Name = (String, String);
 
 /// More maps than this at once are forgotten and judged anew; the source uses a new table id after each DDL.
 const MOST_SEEN: usize = 8192;
@@ -36,12 +43,12 @@ const MOST_SEEN: usize = 8192;
 impl Routes {
     /// No map seen yet.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, seen: HashMap::new() }
+        Self { rules, seen: HashMap::new(), taken: HashMap::new() }
     }
 
     /// What becomes of letters on the source, once it is known. What was said before is judged anew.
     pub fn learn_source_case(&mut self, case: NameCase) {
-        self.rules.source_case = Some(case);
+        self.rules.learn_source_case(case);
         self.seen.clear();
     }
 
@@ -51,17 +58,45 @@ impl Routes {
     }
 
     /// Where the rows of a table map go; `None` if nowhere.
-    pub fn route(&mut self, map: &Arc<TableMap>) -> Option<Arc<Routed>> {
+    ///
+    /// # Errors
+    /// `BB4001` if another table of the source goes to the same one.
+    pub fn route(&mut self, map: &Arc<TableMap>) -> Result<Option<Arc<Routed>>> {
         let address = Arc::as_ptr(map).addr();
         if let Some((_, routed)) = self.seen.get(&address) {
-            return routed.clone();
+            return Ok(routed.clone());
         }
         if self.seen.len() >= MOST_SEEN {
             self.seen.clear();
+            self.taken.clear();
         }
         let routed = self.judge(map);
+        if let Some(routed) = &routed {
+            self.take_name(map, routed)?;
+        }
         self.seen.insert(address, (Arc::clone(map), routed.clone()));
-        routed
+        Ok(routed)
+    }
+
+    /// Rows of two tables in one would be changes to each other's, and nobody would notice.
+    fn take_name(&mut self, map: &TableMap, routed: &Routed) -> Result<()> {
+        let there = (routed.schema.to_string(), routed.table.to_string());
+        let here = (map.schema.to_string(), map.table.to_string());
+        match self.taken.get(&there) {
+            Some(other) if *other != here => bail!(
+                SchemaMismatch,
+                "tables {}.{} and {}.{} of the source would be one on the target, {}.{}: exclude or rename one of them",
+                other.0,
+                other.1,
+                here.0,
+                here.1,
+                there.0,
+                there.1
+            ),
+            Some(_) => {}
+            None => drop(self.taken.insert(there, here)),
+        }
+        Ok(())
     }
 
     fn judge(&self, map: &Arc<TableMap>) -> Option<Arc<Routed>> {

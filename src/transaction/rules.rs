@@ -108,17 +108,37 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// What becomes of letters on the source, once it is known. Where it folds names, the operator's words for them mean
+    /// the folded ones, too: `Shop.*` must not pass over everything in `shop`.
+    pub fn learn_source_case(&mut self, case: NameCase) {
+        self.source_case = Some(case);
+        if case == NameCase::Keep {
+            return;
+        }
+        for pattern in self.include.iter_mut().chain(&mut self.exclude) {
+            *pattern = Pattern { schema: pattern.schema.to_lowercase(), table: pattern.table.to_lowercase() };
+        }
+        let schemas = std::mem::take(&mut self.rename_schemas);
+        self.rename_schemas = schemas.into_iter().map(|(from, to)| (from.to_lowercase(), to)).collect();
+        let tables = std::mem::take(&mut self.rename_tables);
+        self.rename_tables = tables
+            .into_iter()
+            .map(|((schema, table), to)| ((schema.to_lowercase(), table.to_lowercase()), to))
+            .collect();
+    }
+
     /// Where a table goes.
     pub fn route(&self, schema: &str, table: &str) -> Route {
-        let wanted =
-            self.include.is_empty() || self.include.iter().any(|pattern| pattern.matches(schema, table));
-        let unwanted = self.exclude.iter().any(|pattern| pattern.matches(schema, table));
-        if self.is_own(schema) || !wanted || unwanted {
+        let (known_schema, known_table) = (self.source_name(schema), self.source_name(table));
+        let matches = |pattern: &Pattern| pattern.matches(&known_schema, &known_table);
+        let wanted = self.include.is_empty() || self.include.iter().any(matches);
+        if self.is_own(schema) || !wanted || self.exclude.iter().any(matches) {
             return Route::Drop;
         }
-        let (schema, table) = match self.rename_tables.get(&(schema.to_owned(), table.to_owned())) {
+        let renamed_schema = self.rename_schemas.get(&known_schema);
+        let (schema, table) = match self.rename_tables.get(&(known_schema, known_table)) {
             Some((schema, table)) => (schema.as_str(), table.as_str()),
-            None => (self.schema_name(schema), table),
+            None => (renamed_schema.map_or(schema, String::as_str), table),
         };
         Route::Keep { schema: self.fold(schema), table: self.fold(table) }
     }
@@ -260,6 +280,20 @@ mod tests {
         rules.case = NameCase::Lower;
         assert_eq!(rules.route("Shop", "A"), keep("other", "b"));
         assert_eq!(rules.route("Shop", "Ñandú"), keep("laden", "ñandú"));
+    }
+
+    #[test]
+    fn where_the_source_folds_names_the_operators_capitals_are_no_others() {
+        let mut rules = rules(&["Shop.*", "CRM.Users"], &["Shop.Secret"]);
+        rules.rename_schemas.insert("Shop".into(), "Laden".into());
+        rules.rename_tables.insert(("CRM".into(), "Users".into()), ("shop".into(), "people".into()));
+        assert_eq!(rules.route("shop", "orders"), Route::Drop);
+        rules.learn_source_case(NameCase::Lower);
+        assert_eq!(rules.route("shop", "orders"), keep("Laden", "orders"));
+        assert_eq!(rules.route("shop", "secret"), Route::Drop);
+        assert_eq!(rules.route("crm", "users"), keep("shop", "people"));
+        // Kept as created, compared in lower case (lower_case_table_names = 2).
+        assert_eq!(rules.route("Shop", "Orders"), keep("Laden", "Orders"));
     }
 
     #[test]

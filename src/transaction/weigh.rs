@@ -22,6 +22,9 @@ pub(super) fn timeless(event: &[u8]) -> Bytes {
 /// Events before and after a transaction's changes (GTID, `BEGIN`, XID): a change that is held holds the whole block of
 /// bytes that it was received in, and these stand there too.
 pub(super) const ENVELOPE: usize = 256;
+/// What is kept of each row while its net effect is found, beside the row: its place in the event, its key and the lists that
+/// it stands in. Of narrow rows that is most of it.
+pub(super) const PER_ROW: usize = 128;
 /// Header, fixed part, status variables and checksum of a statement event, about.
 const AROUND_STATEMENT: usize = 128;
 

@@ -14,6 +14,7 @@ mod support;
 
 mod bad_input;
 mod basics;
+mod check;
 #[cfg(feature = "failpoints")]
 mod drill;
 mod fidelity;

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use binbridge::failpoint;
-
 /// Lines of code in a file, tests beside it not counted.
 const MOST_LINES: usize = 500;
 /// From here on a file is named in the test's output: think of splitting it.
@@ -171,8 +169,8 @@ fn the_fail_points_listed_are_the_fail_points_passed() {
             text.match_indices("failpoint::hit(\"").filter_map(|(at, call)| text.get(at + call.len()..));
         passed.extend(calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
     }
-    let listed: BTreeSet<String> =
-        failpoint::NAMES.iter().chain(failpoint::TRANSITIONS).map(|name| (*name).to_owned()).collect();
+    let names = binbridge::failpoint::NAMES.iter().chain(binbridge::failpoint::TRANSITIONS);
+    let listed: BTreeSet<String> = names.map(|name| (*name).to_owned()).collect();
     assert_eq!(passed, listed);
 }
 

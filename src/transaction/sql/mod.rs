@@ -37,6 +37,7 @@ use self::touched::Touched;
 use self::verdict::{Judge, Verdict};
 
 use super::rules::Route;
+use super::statement::is_create_select;
 use super::{Dropped, Judgement, Rules, is_system_schema};
 
 /// Schemas that every server has, so that a session can make them its default.
@@ -84,6 +85,15 @@ pub(super) fn judge(rules: &Rules, query: &QueryEvent, standalone: bool) -> Resu
             UnsafeStatement,
             "a change of rows outside a transaction: after a crash nobody could say whether it ran"
         ),
+        Class::Change(change, _)
+            if !standalone && change != Change::Rows && !is_create_select(&query.sql) =>
+        {
+            bail!(
+                UnsafeStatement,
+                "a statement that commits by itself in the middle of a transaction: what stands before it would be \
+                 committed without a record"
+            )
+        }
         Class::Change(change, verb) => {
             let default = String::from_utf8_lossy(&query.database).into_owned();
             let statement = Statement {
@@ -200,6 +210,9 @@ fn keep(
     text: Text<'_>,
     own_schema: bool,
 ) -> Result<Judgement> {
+    if let Some(code) = query.status.unknown {
+        bail!(UnknownEvent, "a statement whose context this version does not know (status variable {code})");
+    }
     if query.error_code != 0 {
         bail!(
             UnsafeStatement,

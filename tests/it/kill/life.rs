@@ -251,6 +251,24 @@ impl Life {
         format!("{:?}, after {}; log:\n{}\n{events}", self.plan, incidents.join(", "), last.join("\n"))
     }
 
+    /// The progress rows, what is prepared on the source, and the source's events at the frontier.
+    fn progress_rows(&self) -> String {
+        let on_target = |sql: &str| self.target.try_sql(sql).unwrap_or_else(|error| error);
+        let on_source = |sql: &str| self.source.try_sql(sql).unwrap_or_else(|error| error);
+        let rows = on_target("SELECT * FROM binbridge.progress");
+        let low = on_target("SELECT low_file, low_pos FROM binbridge.progress ORDER BY low_seq DESC LIMIT 1");
+        let events = match low.split_once('\t') {
+            Some((file, position)) => {
+                on_source(&format!("SHOW BINLOG EVENTS IN '{file}' FROM {position} LIMIT 12"))
+            }
+            None => String::new(),
+        };
+        let prepared = on_source("XA RECOVER");
+        format!(
+            "progress:\n{rows:.4000}\nprepared on the source:\n{prepared}\nevents at the frontier:\n{events:.3000}"
+        )
+    }
+
     /// How long each incident took.
     fn durations(&self) -> String {
         let ends = self.incidents.iter().skip(1).map(|(_, at)| *at).chain([self.age()]);
@@ -358,6 +376,7 @@ impl Drop for Life {
                 "to run this seed alone: SOAK_SEED={} cargo test --features failpoints --test it soak -- --nocapture",
                 self.plan.seed
             );
+            eprintln!("{}", self.progress_rows());
             if std::env::var_os("SOAK_HOLD").is_some() {
                 let sockets = (self.source.socket(), self.target.socket());
                 eprintln!("SOAK_HOLD: source and target stay up for an hour: {sockets:?}");

@@ -63,8 +63,12 @@ fn outcome(result: &Result<Judgement>) -> String {
     }
 }
 
+/// Statements that commit by themselves stand alone, the others within a transaction.
 fn judge(rules: &Rules, event: &QueryEvent) -> Result<Judgement> {
-    super::judge(rules, event, false)
+    super::judge(rules, event, false).or_else(|error| match super::judge(rules, event, true) {
+        Err(alone) if alone.message().contains("outside a transaction") => Err(error),
+        alone => alone,
+    })
 }
 
 fn judged(rules: &Rules, database: &str, sql: &str) -> String {

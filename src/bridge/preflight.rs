@@ -1,0 +1,150 @@
+//! Before the stages are built: what would stop them later.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+use uuid::Uuid;
+
+use crate::apply::Gtids;
+use crate::check::{self, Demands, Findings};
+use crate::error::{Code, Error, Result};
+use crate::native::{Cloud, Words};
+use crate::position::Start;
+use crate::progress::{Recovered, Row, Tables};
+use crate::transaction::{NameCase, Rules};
+use crate::wire::Connection;
+
+use super::reader::start_of;
+use super::seed::registration;
+use super::{Native, Plan};
+
+/// Large schemas take their time; a server that does not answer must not hold the bridge up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the bridge goes on, and whether it has applied anything since the position was stored.
+struct Place {
+    start: Start,
+    untried: bool,
+}
+
+/// What keeps the bridge from starting. What passes by itself is no reason: the stages try again and again.
+///
+/// # Errors
+/// The first of what was found, which says how much more there is.
+pub(super) async fn require(plan: &Plan, native: &Native, connection: &mut Connection) -> Result<()> {
+    let looked = timeout(PATIENCE, look(plan, native, connection)).await;
+    let mut findings = match looked {
+        Ok(Ok(findings)) => findings,
+        Ok(Err(error)) => {
+            debug!(%error, "the checks before the start could not be finished");
+            return Ok(());
+        }
+        Err(_) => {
+            info!("the checks before the start took too long; starting without");
+            return Ok(());
+        }
+    };
+    findings.overrule(&plan.despite);
+    for note in &findings.notes {
+        info!(note, "checked before the start");
+    }
+    for error in findings.blocking.iter().skip(1) {
+        warn!(%error, "this, too, keeps the bridge from starting");
+    }
+    findings.refusal().map_or(Ok(()), Err)
+}
+
+/// The checks that a start needs.
+async fn look(plan: &Plan, native: &Native, connection: &mut Connection) -> Result<Findings> {
+    let tables = Tables::new(&plan.schema, &plan.name);
+    let Some(place) = place(connection, &tables).await? else { return Ok(Findings::default()) };
+    let words = words(native, connection).await?;
+    let mut findings = servers(plan, words, Some(&place.start)).await?;
+    if place.untried {
+        let rules = rules(plan, connection).await?;
+        findings.extend(check::schemas(&plan.source, &plan.target, &rules, true).await?);
+    }
+    Ok(findings)
+}
+
+/// Everything that `binbridge check` looks at. What a server does not let us look at is a finding here.
+///
+/// # Errors
+/// Those of the connection to the target.
+pub async fn preflight(plan: &Plan, native: &Native) -> Result<Findings> {
+    let mut connection = Connection::connect(&plan.target).await?;
+    let tables = Tables::new(&plan.schema, &plan.name);
+    let mut findings = Findings::default();
+    let place = match place(&mut connection, &tables).await {
+        Ok(place) => place,
+        Err(error) if error.code() == Code::SchemaMismatch => None,
+        Err(error) => return Err(error),
+    };
+    match &place {
+        None => findings.note("no position is stored yet: see binbridge position"),
+        Some(place) => {
+            if let Err(error) = super::check(plan, &place.start).await {
+                findings.block(error.context(source_name(plan)));
+            }
+        }
+    }
+    let words = words(native, &mut connection).await?;
+    match servers(plan, words, place.as_ref().map(|place| &place.start)).await {
+        Ok(found) => findings.extend(found),
+        Err(error) => findings.block(error),
+    }
+    let rules = rules(plan, &mut connection).await?;
+    let binding = place.is_none_or(|place| place.untried);
+    match check::schemas(&plan.source, &plan.target, &rules, binding).await {
+        Ok(found) => findings.extend(found),
+        Err(error) => findings.block(error),
+    }
+    findings.overrule(&plan.despite);
+    Ok(findings)
+}
+
+async fn servers(plan: &Plan, words: Words, start: Option<&Start>) -> Result<Findings> {
+    let preserve = plan.gtids == Gtids::Preserve;
+    let registration = registration(plan, Uuid::new_v4());
+    let here = |error: Error| error.context(source_name(plan));
+    let (facts, mut findings) = check::source(&registration, start, preserve).await.map_err(here)?;
+    let demands = Demands { preserve, words };
+    let of_target = check::target(&plan.target, demands, Some(&facts)).await;
+    let there = |error: Error| error.context(format!("target {}:{}", plan.target.host, plan.target.port));
+    let of_target = of_target.map_err(there)?;
+    findings.blocking = findings.blocking.into_iter().map(here).collect();
+    findings.blocking.extend(of_target.blocking.into_iter().map(there));
+    findings.notes.extend(of_target.notes);
+    Ok(findings)
+}
+
+fn source_name(plan: &Plan) -> String {
+    format!("source {}:{}", plan.source.host, plan.source.port)
+}
+
+async fn place(connection: &mut Connection, tables: &Tables) -> Result<Option<Place>> {
+    let rows = Row::parse_all(&connection.query(&tables.read(false)).await?)?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let recovered = Recovered::from_rows(&rows)?;
+    let low = recovered.frontier.low();
+    Ok(Some(Place { start: start_of(low)?, untried: low.seq.0 == 0 }))
+}
+
+async fn words(native: &Native, connection: &mut Connection) -> Result<Words> {
+    let cloud = match native.cloud {
+        Some(cloud) => cloud,
+        None => Cloud::detect(connection).await?,
+    };
+    Ok(Words { cloud, dialect: connection.dialect() })
+}
+
+/// With the letters as the target wants them.
+async fn rules(plan: &Plan, connection: &mut Connection) -> Result<Rules> {
+    let rows = connection.query("SELECT @@lower_case_table_names").await?;
+    let fold = plan.fold_names.unwrap_or(rows.scalar() != Some("0"));
+    let case = if fold { NameCase::Lower } else { NameCase::Keep };
+    Ok(Rules { case, ..plan.rules.clone() })
+}
