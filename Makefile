@@ -10,7 +10,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 CHECKED = --all-targets --features failpoints
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-catchup bench-latency bench-memory soak fuzz clean tools fuzz-tools
+.PHONY: help demo test lint bench bench-catchup bench-latency bench-memory soak drill fuzz clean tools fuzz-tools
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ bench-memory: tools ## Memory in steady state and under a 1 GiB transaction; wri
 
 soak: tools ## The kill test in its long form; SEEDS=n says how many seeds
 	SOAK_SEEDS=$(SEEDS) $(CARGO) test --features failpoints --test it soak -- --nocapture
+
+drill: tools ## Beside native replication: every failure, way and kill, then the times (a quarter of an hour)
+	DRILL_WHOLE=1 $(CARGO) test --features failpoints --test it drill:: -- --include-ignored --skip drill::times \
+	  --test-threads=$(TEST_THREADS)
+	DRILL_ROUNDS=$${DRILL_ROUNDS:-5} $(CARGO) test --features failpoints --test it drill::times -- --ignored --nocapture
 
 fuzz: tools fuzz-tools ## Each fuzz target for FUZZ_SECONDS (60)
 	@set -e; for target in $$($(CARGO) fuzz list --fuzz-dir tests/fuzz); do \

@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::bail;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::Tables;
 use crate::wire::{Connection, Endpoint, quote_text};
 
@@ -163,17 +164,21 @@ impl Lease {
     /// # Errors
     /// `BB4008` if another instance has the lease.
     pub async fn renew(&mut self) -> Result<()> {
-        let sql = format!(
+        let renewal = self.renewal();
+        match self.connection.execute(&renewal).await?.affected {
+            0 => self.require_ours().await,
+            _ => Ok(()),
+        }
+    }
+
+    fn renewal(&self) -> String {
+        format!(
             "UPDATE {} SET expires_us = {NOW} + {} WHERE {} AND owner = '{}'",
             self.tables.table("lease"),
             self.life.as_micros(),
             self.tables.mine(),
             self.id
-        );
-        match self.connection.execute(&sql).await?.affected {
-            0 => self.require_ours().await,
-            _ => Ok(()),
-        }
+        )
     }
 
     async fn require_ours(&mut self) -> Result<()> {
@@ -185,6 +190,37 @@ impl Lease {
             return Ok(());
         }
         bail!(Fenced, "another instance of this bridge, on {:?}, has taken over", text(1));
+    }
+
+    /// Renews by a connection of its own until it is dropped, for as long as the lease's is busy with what takes long.
+    pub fn kept(&self, endpoint: &Endpoint) -> AbortOnDropHandle<()> {
+        let (endpoint, renewal, life) = (endpoint.clone(), self.renewal(), self.life);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut connection: Option<Connection> = None;
+            loop {
+                // If another instance has it by now, nothing is renewed, and the lease's own connection is gone.
+                let renewed = timeout(life, async {
+                    let mut open = match connection.take() {
+                        Some(open) => open,
+                        None => Connection::connect(&endpoint).await?,
+                    };
+                    open.execute(&renewal).await?;
+                    Ok::<_, Error>(open)
+                });
+                connection = renewed.await.ok().and_then(Result::ok);
+                sleep(life / 4).await;
+            }
+        }))
+    }
+
+    /// Whether any instance has the lease.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn is_held(connection: &mut Connection, owner: &Owner) -> Result<bool> {
+        let lock = quote_text(&owner.lock_name("lease"));
+        let rows = connection.query(&format!("SELECT IS_USED_LOCK({lock})")).await?;
+        Ok(rows.rows.first().is_some_and(|row| row.text(0).is_some()))
     }
 
     /// Lets another instance work at once.

@@ -13,23 +13,32 @@ use crate::error::{Code, Error, Result};
 use crate::failpoint;
 use crate::native::{ChannelSource, HIDDEN, Health, Phase, Room, Words, channel};
 use crate::position::{Coordinates, GtidSet, Start};
-use crate::progress::{Recovered, Row, Tables};
+use crate::progress::{Mark, Ranges, Recovered, Row, Tables};
 use crate::source::{Registration, ServerId, gtids_up_to, stable_server_id};
-use crate::wire::{Connection, Reply};
+use crate::wire::Connection;
 
 use super::Plan;
-use super::seed::registration;
+use super::fill::fill;
+use super::seed::{registration, source_has_gtids};
 
 /// How long the channel may take to connect and apply.
 const STARTING: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
-/// Empty transactions in one packet.
-const FILL: usize = 500;
+/// Why it stands by, afterwards.
+const HANDED_BACK: &str = "handed back to the native channel";
 
 /// `ER_MTA_CHANGE_SOURCE_CANT_RUN_WITH_GAPS` (MySQL error reference, 1802): after an error of a worker a channel without
 /// auto-position takes no new place until its old one is forgotten.
 fn was_stopped_by_error(error: &Error) -> bool {
     error.server().is_some_and(|server| server.number == 1802)
+}
+
+/// Whether a drained bridge can be handed back from.
+pub(super) enum Readiness {
+    /// The phase has changed.
+    Begun,
+    /// An earlier process had applied more than the place says: the bridge has to pass that again first.
+    Ahead,
 }
 
 /// What a hand-back works with.
@@ -43,33 +52,35 @@ pub(super) struct Handback<'a> {
 }
 
 impl Handback<'_> {
-    /// The bridge has drained: records from where the channel is to go on.
+    /// The bridge has drained up to `mark`: records from where the channel is to go on. `settled`: it has had the time to
+    /// pass again what an earlier process had applied ahead of that.
     ///
     /// # Errors
-    /// `BB4013` if something above that place is applied.
-    pub(super) async fn begin(&mut self, room: &Room) -> Result<Room> {
+    /// `BB4013` if the channel could not go on from there.
+    pub(super) async fn begin(&mut self, room: &Room, mark: &Mark, settled: bool) -> Result<Readiness> {
         failpoint::hit("handback.after_drain");
-        let rows = Row::parse_all(&self.connection.query(&self.tables.read(false)).await?)?;
-        let recovered = Recovered::from_rows(&rows)?;
-        let low = recovered.frontier.low();
-        if !recovered.frontier.done().is_empty() {
+        let mut ahead = Ranges::default();
+        for row in Row::parse_all(&self.connection.query(&self.tables.read(false)).await?)? {
+            ahead.union(&row.done);
+        }
+        ahead.forget_through(mark.seq.0);
+        if !ahead.is_empty() && !settled {
+            return Ok(Readiness::Ahead);
+        }
+        if !ahead.is_empty() {
             bail!(
                 NativeChannel,
                 "transactions behind one that is not finished (XA PREPARE) are applied: commit or roll back what \
                  XA RECOVER shows on the source, then hand back"
             );
         }
-        let status = channel(self.connection).await?;
-        let by_gtid = room.by_gtid.unwrap_or(status.is_some_and(|status| status.auto_position));
-        let at = match (by_gtid, &low.at, &low.gtids) {
-            (true, _, Some(gtids)) => Start::Gtid(GtidSet::clone(gtids)),
-            (true, Some(at), None) => Start::Gtid(self.gtids_up_to(at).await?),
-            (false, Some(at), _) => Start::File(at.clone()),
-            (false, None, _) | (true, None, None) => bail!(
-                NativeChannel,
-                "nothing was applied since the start by GTID, so there is no position yet: hand back by GTID"
-            ),
-        };
+        let by_gtid = self.by_gtid(room.by_gtid).await?;
+        let at = self.place(mark, by_gtid).await?;
+        if let Start::Gtid(applied) = &at {
+            self.missing(applied).await?;
+        }
+        self.source.ca_text().await?;
+        self.source.secret.resolve().await?;
         let next = Room {
             at: Some(at),
             by_gtid: Some(by_gtid),
@@ -78,29 +89,63 @@ impl Handback<'_> {
         };
         self.connection.execute(&next.write(self.tables)).await?;
         failpoint::hit("handback.after_begin");
-        Ok(next)
+        Ok(Readiness::Begun)
+    }
+
+    /// As the operator says, else as the channel does.
+    async fn by_gtid(&mut self, said: Option<bool>) -> Result<bool> {
+        let status = channel(self.connection).await?;
+        Ok(said.unwrap_or(status.is_some_and(|status| status.auto_position)))
+    }
+
+    /// From where the channel goes on, if the bridge has applied everything up to `mark`.
+    async fn place(&self, mark: &Mark, by_gtid: bool) -> Result<Start> {
+        match (by_gtid, &mark.at, &mark.gtids) {
+            (true, ..) if !source_has_gtids(self.plan).await? => {
+                bail!(NativeChannel, "gtid_mode is not ON on the source: hand back by position")
+            }
+            (true, _, Some(gtids)) => Ok(Start::Gtid(gtids.clone())),
+            (true, Some(at), None) => Ok(Start::Gtid(self.gtids_up_to(at).await?)),
+            (false, Some(at), _) => Ok(Start::File(at.clone())),
+            (false, None, _) | (true, None, None) => bail!(
+                NativeChannel,
+                "nothing was applied since the start by GTID, so there is no position yet: hand back by GTID"
+            ),
+        }
     }
 
     async fn gtids_up_to(&self, at: &Coordinates) -> Result<GtidSet> {
+        // No log tells of what a server was only told to have purged. Asked for before the log is read, it all lies before
+        // it: logs are purged in their order, and this one is there still.
+        let mut source = Connection::connect(&self.plan.source).await?;
+        let rows = source.query("SELECT @@global.gtid_purged").await?;
+        source.close().await;
+        let purged: GtidSet = rows.rows.first().and_then(|row| row.text(0)).unwrap_or_default().parse()?;
         let uuid = uuid::Uuid::new_v4();
         // The source may not know yet that the bridge's stream, with the id that the operator chose, has ended.
         let server_id = ServerId::Derived(stable_server_id(uuid));
-        gtids_up_to(&Registration { server_id, ..registration(self.plan, uuid) }, at).await
+        let mut gtids = gtids_up_to(&Registration { server_id, ..registration(self.plan, uuid) }, at).await?;
+        gtids.union(&purged);
+        Ok(gtids)
+    }
+
+    /// Up to where the channel may be started at any moment.
+    ///
+    /// # Errors
+    /// `BB4011` if somebody started the channel meanwhile; what the cloud's procedures refuse.
+    pub(super) async fn prepare(&mut self, room: &Room) -> Result<()> {
+        self.point(room).await?;
+        failpoint::hit("handback.after_point");
+        self.connection.execute(&Room::mark_started(self.tables)).await?;
+        failpoint::hit("handback.after_mark");
+        Ok(())
     }
 
     /// The remaining steps; leaves the phase at standby.
     ///
     /// # Errors
-    /// `BB4011` if somebody started the channel meanwhile; what the cloud's procedures refuse.
-    pub(super) async fn run(&mut self, room: &Room) -> Result<()> {
-        let mut room = room.clone();
-        if !room.started {
-            self.point(&room).await?;
-            failpoint::hit("handback.after_point");
-            room.started = true;
-            self.connection.execute(&room.write(self.tables)).await?;
-            failpoint::hit("handback.after_mark");
-        }
+    /// What the cloud's procedure refuses.
+    pub(super) async fn start(&mut self) -> Result<()> {
         let start = self.words.start();
         let running = channel(self.connection).await?.is_some_and(|status| status.sql_running);
         if !running {
@@ -109,8 +154,7 @@ impl Handback<'_> {
         }
         failpoint::hit("handback.after_start");
         let reason = self.until_well().await?;
-        let standby = Room::new(Phase::Standby, reason);
-        self.connection.execute(&standby.write(self.tables)).await?;
+        self.connection.execute(&Room::arrive(self.tables, Phase::Standby, &reason)).await?;
         Ok(())
     }
 
@@ -130,7 +174,12 @@ impl Handback<'_> {
             return Err(error.context(format!("`{stop}`")));
         }
         if let Start::Gtid(applied) = at {
-            self.fill(applied).await?;
+            let missing = self.missing(applied).await?;
+            if !missing.is_empty() {
+                let count = missing.count();
+                info!(%count, "handing back: giving the target the GTIDs of what was applied in batches");
+                fill(&self.plan.target, &missing).await?;
+            }
         }
         failpoint::hit("handback.after_fill");
         let ca = self.source.ca_text().await?;
@@ -148,41 +197,7 @@ impl Handback<'_> {
         pointed.map(|_| ()).map_err(|error| error.context(format!("`{shown}`")))
     }
 
-    /// Gives the target the GTIDs of what the bridge applied under the target's own, as empty transactions: by
-    /// auto-position the channel asks for everything that the target has not executed.
-    async fn fill(&mut self, applied: &GtidSet) -> Result<()> {
-        let missing = self.missing(applied).await?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        info!(count = %missing.count(), "handing back: giving the target the GTIDs of what was applied in batches");
-        let mut all = missing.iter().flat_map(|(sid, numbers)| {
-            let sid = sid.to_string();
-            numbers.map(move |number| format!("{sid}:{number}"))
-        });
-        loop {
-            let some: Vec<String> = all.by_ref().take(FILL).collect();
-            if some.is_empty() {
-                break;
-            }
-            self.empty_transactions(&some).await?;
-        }
-        self.connection.execute("SET gtid_next = 'AUTOMATIC'").await.map(|_| ())
-    }
-
-    async fn empty_transactions(&mut self, gtids: &[String]) -> Result<()> {
-        let text: Vec<String> =
-            gtids.iter().map(|gtid| format!("SET gtid_next = '{gtid}';BEGIN;COMMIT")).collect();
-        self.connection.send_query(&[text.join(";").as_bytes()]).await?;
-        for _ in 0..gtids.len() * 3 {
-            if let Reply::Failed(server) = self.connection.read_reply().await? {
-                let error: Error = crate::wire::refused(server);
-                return Err(error.context("an empty transaction under a GTID of the source"));
-            }
-        }
-        Ok(())
-    }
-
+    /// What the target does not know yet that it has.
     async fn missing(&mut self, applied: &GtidSet) -> Result<GtidSet> {
         let rows = self.connection.query("SELECT @@global.gtid_mode, @@global.gtid_executed").await?;
         let text = |index: usize| rows.rows.first().and_then(|row| row.text(index)).unwrap_or_default();
@@ -204,7 +219,7 @@ impl Handback<'_> {
             match Health::of(status.as_ref(), None) {
                 Health::Well { .. } => {
                     info!("handed back: the native channel applies");
-                    return Ok("handed back to the native channel".to_owned());
+                    return Ok(HANDED_BACK.to_owned());
                 }
                 Health::Ill(cause) if Instant::now() > deadline => {
                     warn!(%cause, "handed back, but the native channel does not do its work");
@@ -218,35 +233,35 @@ impl Handback<'_> {
     /// Every statement that would run now, for people.
     pub(super) async fn describe(&mut self, by_gtid: Option<bool>) -> Result<Vec<String>> {
         let rows = Row::parse_all(&self.connection.query(&self.tables.read(false)).await?)?;
-        let recovered = Recovered::from_rows(&rows)?;
-        let low = recovered.frontier.low();
-        let status = channel(self.connection).await?;
-        let by_gtid = by_gtid.unwrap_or(status.is_some_and(|status| status.auto_position));
-        let mut lines = vec!["-- the bridge finishes what is in flight and stops".to_owned()];
-        let at = if by_gtid {
-            let applied = match (&low.gtids, &low.at) {
-                (Some(gtids), _) => GtidSet::clone(gtids),
-                (None, Some(at)) => self.gtids_up_to(at).await?,
-                (None, None) => GtidSet::new(),
-            };
-            let missing = self.missing(&applied).await?;
-            if !missing.is_empty() {
-                lines.push(format!("-- for each of {} GTIDs ({missing}):", missing.count()));
-                lines.push("SET gtid_next = '<gtid>'; BEGIN; COMMIT".to_owned());
-            }
-            Start::Gtid(applied)
-        } else {
-            let Some(at) = &low.at else {
-                bail!(NativeChannel, "there is no position yet: hand back by GTID")
-            };
-            lines.push("-- at this moment:".to_owned());
-            Start::File(at.clone())
+        let mark = Recovered::from_rows(&rows)?.frontier.low().clone();
+        let by_gtid = self.by_gtid(by_gtid).await?;
+        let at = self.place(&mark, by_gtid).await?;
+        let missing = match &at {
+            Start::Gtid(applied) => self.missing(applied).await?,
+            Start::File(_) => GtidSet::new(),
         };
+        let handing_back = Room {
+            at: Some(at.clone()),
+            by_gtid: Some(by_gtid),
+            ..Room::new(Phase::HandingBack, "by command")
+        };
+        let mut lines = vec![
+            "-- the bridge finishes what is in flight and stops; at this moment that would lead to:"
+                .to_owned(),
+            handing_back.write(self.tables),
+            self.words.stop(),
+        ];
+        if !missing.is_empty() {
+            lines.push(format!("-- for each of {} GTIDs ({missing}):", missing.count()));
+            lines.push("SET gtid_next = '<gtid>'; BEGIN; COMMIT".to_owned());
+        }
         let ca =
             self.source.ca.as_ref().map_or(String::new(), |path| format!("<text of {}>", path.display()));
-        lines.push(self.words.stop());
         lines.push(self.words.point(self.source, HIDDEN, &ca, &at));
+        lines.push(Room::mark_started(self.tables));
         lines.push(self.words.start());
+        lines.push("-- once the channel receives and applies:".to_owned());
+        lines.push(Room::arrive(self.tables, Phase::Standby, HANDED_BACK));
         Ok(lines)
     }
 }

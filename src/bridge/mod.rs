@@ -6,9 +6,12 @@
 //! | worker -> target    | `apply.depth` full batches, 16 small ones         |
 //! | source -> reader    | the socket's buffer                               |
 
+mod asking;
 mod backoff;
+mod fill;
 mod handback;
 mod lifecycle;
+mod phases;
 mod poller;
 mod preflight;
 mod reader;
@@ -16,8 +19,9 @@ mod seed;
 mod supervisor;
 mod takeover;
 
+pub use asking::{ask, describe};
 pub use backoff::Backoff;
 pub use lifecycle::{Bridge, Plan};
 pub use preflight::preflight;
 pub use seed::{Asked, Checked, ask_replica, check, decide_ddl, store};
-pub use supervisor::{Native, Supervisor, ask, describe};
+pub use supervisor::{Native, Supervisor};

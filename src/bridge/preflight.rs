@@ -53,6 +53,16 @@ pub(super) async fn require(plan: &Plan, native: &Native, connection: &mut Conne
     findings.refusal().map_or(Ok(()), Err)
 }
 
+/// What keeps the bridge from going on from `start` on these servers, whatever their tables.
+///
+/// # Errors
+/// As [`require`].
+pub(super) async fn require_servers(plan: &Plan, words: Words, start: &Start) -> Result<()> {
+    let Ok(mut findings) = within(PATIENCE, servers(plan, words, Some(start))).await else { return Ok(()) };
+    findings.overrule(&plan.despite);
+    findings.refusal().map_or(Ok(()), Err)
+}
+
 /// The checks that a start needs.
 async fn look(plan: &Plan, native: &Native, connection: &mut Connection) -> Result<Findings> {
     let tables = Tables::new(&plan.schema, &plan.name);

@@ -47,6 +47,14 @@ pub(super) fn registration(plan: &Plan, uuid: Uuid) -> Registration {
     }
 }
 
+/// Whether every transaction of the source has a GTID.
+pub(super) async fn source_has_gtids(plan: &Plan) -> Result<bool> {
+    let mut source = Connection::connect(&plan.source).await?;
+    let rows = source.query("SELECT @@global.gtid_mode").await?;
+    source.close().await;
+    Ok(rows.rows.first().and_then(|row| row.text(0)) == Some("ON"))
+}
+
 /// The bridge's UUID, a new one if it has none yet, and an epoch that is greater than any in its rows, which are locked.
 pub(super) async fn identity_of(connection: &mut Connection, tables: &Tables) -> Result<(Uuid, u64)> {
     let sql = format!("SELECT bridge_uuid FROM {} WHERE {}", tables.table("bridge"), tables.mine());

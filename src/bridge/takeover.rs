@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use crate::bail;
 use crate::clock::now_us;
@@ -17,8 +18,8 @@ use crate::position::{Coordinates, GtidSet, Start};
 use crate::progress::{Mark, Seq, Tables};
 use crate::wire::{Connection, ReplicaStatus, Running};
 
-use super::Plan;
-use super::seed::check;
+use super::seed::{check, identity_of, source_has_gtids};
+use super::{Plan, preflight};
 
 /// How long a channel may take to stop: it finishes the transaction that it is at.
 const STOPPING: Duration = Duration::from_secs(600);
@@ -37,11 +38,12 @@ impl Takeover<'_> {
     /// Whether the bridge could go on from where the channel is now. A channel is not stopped for nothing.
     ///
     /// # Errors
-    /// `BB4013` if there is no channel; what keeps the source from streaming to us.
+    /// `BB4013` if there is no channel; what keeps the source from streaming to us, or the bridge from its work.
     pub(super) async fn could(&mut self, by_gtid: Option<bool>) -> Result<()> {
         let status = self.status().await?;
         let start = self.start_of(&status, by_gtid).await?;
-        check(self.plan, &start).await.map(|_| ())
+        check(self.plan, &start).await?;
+        preflight::require_servers(self.plan, self.words, &start).await
     }
 
     /// All steps.
@@ -129,7 +131,7 @@ impl Takeover<'_> {
         }
         match self.executed().await {
             // Only where every transaction has one do they say what is applied.
-            Ok(executed) if self.source_has_gtids().await? => Ok(Start::Gtid(executed)),
+            Ok(executed) if source_has_gtids(self.plan).await? => Ok(Start::Gtid(executed)),
             _ => bail!(
                 NativeChannel,
                 "the native applier stopped with gaps (replica_preserve_commit_order is OFF): transactions above {low} are \
@@ -155,50 +157,61 @@ impl Takeover<'_> {
         }
     }
 
-    async fn source_has_gtids(&self) -> Result<bool> {
-        let mut source = Connection::connect(&self.plan.source).await?;
-        let rows = source.query("SELECT @@global.gtid_mode").await?;
-        source.close().await;
-        Ok(rows.rows.first().and_then(|row| row.text(0)) == Some("ON"))
-    }
-
     /// Position and phase, in one transaction. The epoch moves past every older one.
     async fn store(&mut self, start: &Start, source_uuid: &str, room: &Room) -> Result<()> {
+        self.connection.execute("START TRANSACTION").await?;
+        let (bridge, epoch) = identity_of(self.connection, self.tables).await?;
+        for statement in self.storing(start, source_uuid, bridge, epoch, &room.reason) {
+            self.connection.execute(&statement).await?;
+        }
+        Ok(())
+    }
+
+    /// What [`store`](Self::store) runs in its transaction, with the end of it.
+    fn storing(
+        &self,
+        start: &Start,
+        source_uuid: &str,
+        bridge: Uuid,
+        epoch: u64,
+        reason: &str,
+    ) -> Vec<String> {
         let low = match start {
             Start::File(at) => Mark { seq: Seq(0), at: Some(at.clone()), gtids: None },
             Start::Gtid(set) => Mark { seq: Seq(0), at: None, gtids: Some(set.clone()) },
         };
-        self.connection.execute("START TRANSACTION").await?;
-        let (bridge, epoch) = super::seed::identity_of(self.connection, self.tables).await?;
-        let active = Room::new(Phase::Active, room.reason.clone());
         let mut statements = self.tables.forget().to_vec();
         statements.extend(self.tables.start(bridge, source_uuid, &low, now_us().max(epoch)));
-        statements.push(active.write(self.tables));
+        statements.push(Room::arrive(self.tables, Phase::Active, reason));
         statements.push("COMMIT".to_owned());
-        for statement in statements {
-            self.connection.execute(&statement).await?;
-        }
-        Ok(())
+        statements
     }
 
     /// Every statement that would run now, for people.
     pub(super) async fn describe(&mut self, by_gtid: Option<bool>) -> Result<Vec<String>> {
         let status = self.status().await?;
         let start = self.start_of(&status, by_gtid).await?;
-        let mut lines = vec![self.words.stop(), self.connection.dialect().replica_status().to_owned()];
+        let checked = check(self.plan, &start).await?;
+        let begun = Room { by_gtid, ..Room::new(Phase::TakingOver, "by command") };
+        let mut lines = vec![
+            begun.write(self.tables),
+            self.words.stop(),
+            self.connection.dialect().replica_status().to_owned(),
+        ];
+        if let (Start::File(_), Some(fill)) = (&start, self.words.fill_gaps()) {
+            lines.push(format!("-- if its workers have left gaps: {fill}"));
+        }
         lines.push(match &start {
             Start::File(at) => format!("-- at this moment it would go on from {at}"),
             Start::Gtid(set) => format!("-- at this moment it would go on after GTIDs {set}"),
         });
-        let low = match start {
-            Start::File(at) => Mark { seq: Seq(0), at: Some(at), gtids: None },
-            Start::Gtid(set) => Mark { seq: Seq(0), at: None, gtids: Some(set) },
-        };
         lines.push("START TRANSACTION".to_owned());
-        lines.extend(self.tables.forget());
-        lines.extend(self.tables.start(uuid::Uuid::nil(), &status.source_uuid, &low, now_us()));
-        lines.push(Room::new(Phase::Active, "by command").write(self.tables));
-        lines.push("COMMIT".to_owned());
+        let (bridge, epoch) = match identity_of(self.connection, self.tables).await {
+            // No bridge has run against this target yet.
+            Err(error) if error.code() == Code::SchemaMismatch => (Uuid::new_v4(), 0),
+            known => known?,
+        };
+        lines.extend(self.storing(&start, &checked.identity.uuid, bridge, epoch, "by command"));
         Ok(lines)
     }
 }

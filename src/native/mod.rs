@@ -5,6 +5,8 @@
 //!
 //! ```text
 //! Standby --(unhealthy, or by command)--> TakingOver --> Active --(by command)--> HandingBack --> Standby
+//!    ^                                     |               ^                              |
+//!    +---------(given up by command)-------+               +---(refused, not started)-----+
 //! ```
 
 mod channel;

@@ -162,6 +162,43 @@ impl Room {
         )
     }
 
+    /// The statement that takes back what was asked for.
+    pub fn withdraw(tables: &Tables) -> String {
+        let (table, mine) = (tables.table("native"), tables.mine());
+        format!("UPDATE {table} SET wanted = NULL, by_gtid = NULL WHERE {mine}")
+    }
+
+    /// The statement that says why what was asked for is not done.
+    pub fn refuse(tables: &Tables, reason: &str) -> String {
+        let (table, mine) = (tables.table("native"), tables.mine());
+        let reason = quote_text(reason);
+        format!("UPDATE {table} SET wanted = NULL, by_gtid = NULL, reason = {reason} WHERE {mine}")
+    }
+
+    /// The statement that ends a change in `phase`. What was asked for meanwhile, and is not what has just been done, stays
+    /// asked for.
+    pub fn arrive(tables: &Tables, phase: Phase, reason: &str) -> String {
+        let next = match phase {
+            Phase::Active => Wanted::Handback,
+            _ => Wanted::Takeover,
+        };
+        format!(
+            "UPDATE {} SET phase = '{phase}', started = 0, by_gtid = IF(wanted = '{next}', by_gtid, NULL), \
+             wanted = IF(wanted = '{next}', wanted, NULL), at_file = NULL, at_pos = NULL, at_gtid_set = NULL, \
+             reason = {}, since_us = {} WHERE {}",
+            tables.table("native"),
+            quote_text(reason),
+            now_us(),
+            tables.mine(),
+            next = next.as_str()
+        )
+    }
+
+    /// The statement before the channel is started: from then on it has a place of its own.
+    pub fn mark_started(tables: &Tables) -> String {
+        format!("UPDATE {} SET started = 1 WHERE {}", tables.table("native"), tables.mine())
+    }
+
     /// # Errors
     /// `BB4013` if what is wanted is not possible in this phase.
     pub fn require(&self, wanted: Wanted) -> Result<()> {
@@ -173,6 +210,35 @@ impl Room {
                 bail!(NativeChannel, "the native channel applies already: there is nothing to hand back")
             }
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_is_done_leaves_the_opposite_request_and_takes_its_own_away() {
+        let tables = Tables::new("binbridge", "main");
+        let active = Room::arrive(&tables, Phase::Active, "by command");
+        assert!(active.contains("wanted = IF(wanted = 'handback', wanted, NULL)"), "{active}");
+        // Assignments run from the left: what `by_gtid` asks for must still be there.
+        assert!(active.find("by_gtid = IF(").unwrap() < active.find(", wanted = IF(").unwrap(), "{active}");
+        let standby = Room::arrive(&tables, Phase::Standby, "by command");
+        assert!(standby.contains("wanted = IF(wanted = 'takeover', wanted, NULL)"), "{standby}");
+    }
+
+    #[test]
+    fn what_is_so_already_cannot_be_asked_for() {
+        let room = |phase| Room::new(phase, "");
+        assert!(room(Phase::Active).require(Wanted::Takeover).is_err());
+        assert!(room(Phase::Standby).require(Wanted::Handback).is_err());
+        for phase in [Phase::TakingOver, Phase::HandingBack] {
+            assert!(
+                room(phase).require(Wanted::Takeover).is_ok()
+                    && room(phase).require(Wanted::Handback).is_ok()
+            );
         }
     }
 }

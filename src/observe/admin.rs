@@ -7,7 +7,7 @@
 //! | `/history` | [`super::Series`] as JSON: the last 15 minutes |
 //! | `/metrics` | Prometheus text format 0.0.4 |
 //! | `/livez`, `/healthz` | 200 while the process runs |
-//! | `/readyz` | 200 once source and target are connected and the position is loaded, else 503 and what is missing |
+//! | `/readyz` | 200 once source and target are connected and the position is loaded (standing by: the target), else 503 and what is missing |
 //!
 //! Orders are POST, see [`super::command`]; who may give them, see [`super::token`].
 

@@ -89,6 +89,7 @@ pub(super) struct Instruments {
     pub(super) queue_capacity: GaugeVec,
     pub(super) native_running: GaugeVec,
     pub(super) native_lag: Gauge,
+    pub(super) native_changes: IntCounterVec,
     pub(super) retries: IntCounterVec,
     pub(super) errors: IntCounterVec,
     pub(super) invariants: IntCounterVec,
@@ -141,6 +142,7 @@ impl Instruments {
             queue_capacity: gauges(r, &m::QUEUE_CAPACITY_BYTES),
             native_running: gauges(r, &m::NATIVE_RUNNING),
             native_lag: gauge(r, &m::NATIVE_LAG_SECONDS),
+            native_changes: counters(r, &m::NATIVE_CHANGES_TOTAL),
             retries: counters(r, &m::APPLY_RETRIES_TOTAL),
             errors: counters(r, &m::ERRORS_TOTAL),
             invariants: counters(r, &m::INVARIANT_VIOLATIONS_TOTAL),
@@ -189,6 +191,9 @@ impl Instruments {
             self.paused.with_label_values(&[cause.as_str()]).set(0.0);
         }
         self.native(None);
+        for applier in m::applier::ALL {
+            self.native_changes.with_label_values(&[applier]);
+        }
         for code in Code::ALL {
             self.errors.with_label_values(&[code.as_str(), severity(*code)]);
         }

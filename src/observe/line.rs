@@ -17,6 +17,10 @@ pub fn line(now: &Snapshot) -> String {
         text_or(now.position.applied.as_ref())
     );
     push_orders(&mut text, &now.orders);
+    if let (Some(native), "standby" | "handing_back") = (&now.native, now.state.name.as_str()) {
+        let lag = native.lag_seconds.map_or_else(|| UNKNOWN.to_owned(), |seconds| format!("{seconds}s"));
+        push(&mut text, format_args!("; Native channel: {}, lag {lag}", native.state));
+    }
     let lag = &now.lag;
     let bytes = lag.bytes.map_or_else(|| UNKNOWN.to_owned(), size);
     let seconds = lag.applied_seconds.map_or_else(|| UNKNOWN.to_owned(), duration);

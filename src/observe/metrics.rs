@@ -137,12 +137,24 @@ metrics! {
         "Of the target's own replication channel: 1 while its receiver is connected, its applier runs; NaN without a channel.";
     NATIVE_LAG_SECONDS = "binbridge_native_lag_seconds", Kind::Gauge, [],
         "The lag that the target's own replication channel reports (Seconds_Behind_Source); NaN while it reports none.";
+    NATIVE_CHANGES_TOTAL = "binbridge_native_changes_total", Kind::Counter, ["to"],
+        "Changes of who applies: take-overs from the target's own replication channel (bridge), hand-backs to it (native).";
     APPLY_RETRIES_TOTAL = "binbridge_apply_retries_total", Kind::Counter, ["reason"],
         "Target commits tried again.";
     ERRORS_TOTAL = "binbridge_errors_total", Kind::Counter, ["code", "severity"],
         "Errors by code; transient ones are retried, definite ones stop the bridge.";
     INVARIANT_VIOLATIONS_TOTAL = "binbridge_invariant_violations_total", Kind::Counter, ["invariant"],
         "Broken invariants of the program. Must stay 0.";
+}
+
+/// The values of the label `to`: who applies from now on.
+pub mod applier {
+    /// The bridge.
+    pub const BRIDGE: &str = "bridge";
+    /// The target's own replication.
+    pub const NATIVE: &str = "native";
+    /// Both.
+    pub const ALL: [&str; 2] = [BRIDGE, NATIVE];
 }
 
 /// The values of the label `stage` of lag and transactions.

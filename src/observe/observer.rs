@@ -224,6 +224,11 @@ impl Observer {
         self.state().native = channel;
     }
 
+    /// From now on another applies than before: one of [`applier::ALL`](super::metrics::applier::ALL).
+    pub fn applier(&self, now: &str) {
+        self.instruments.native_changes.with_label_values(&[now]).inc();
+    }
+
     /// The source's clock minus ours, in microseconds; `None`: not measured.
     pub fn clock_offset(&self, source_minus_us: Option<i64>) {
         self.state().offset_us = source_minus_us;
@@ -352,8 +357,10 @@ impl Observer {
 
 fn ready(state: &State) -> Ready {
     let (source, target, loaded) = (state.source.connected, state.target.connected, state.loaded);
+    // Who stands by needs no source.
+    let stands_by = state.lifecycle == Lifecycle::Standby;
     Ready {
-        ready: source && target && loaded,
+        ready: target && (stands_by || (source && loaded)),
         source_connected: source,
         target_connected: target,
         position_loaded: loaded,

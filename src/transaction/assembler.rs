@@ -17,8 +17,8 @@ use super::open::{Head, Open, Size};
 use super::statement::{self, Boundary, Judgement};
 use super::weigh::{ENVELOPE, PER_ROW, count_rows, statement_size};
 use super::{
-    Body, Change, Clock, Context, Format, NameCase, Piece, Routes, RowsChange, StatementChange, Transaction,
-    Unit, Xid,
+    Body, Change, Clock, Context, Format, NameCase, Routes, RowsChange, StatementChange, Transaction, Unit,
+    Xid,
 };
 
 /// How much of a transaction is held.
@@ -32,7 +32,7 @@ pub struct Limits {
 
 /// What the assembler waits for.
 #[derive(Debug)]
-enum Await {
+pub(super) enum Await {
     /// A transaction's first event. Set at the start and after each end of a transaction.
     Start,
     /// `BEGIN` or a statement that commits by itself. Set by a GTID event.
@@ -44,19 +44,19 @@ enum Await {
 /// Puts events together into transactions.
 #[derive(Debug)]
 pub struct Assembler {
-    state: Await,
+    pub(super) state: Await,
     routes: Routes,
-    limits: Limits,
-    next: Seq,
+    pub(super) limits: Limits,
+    pub(super) next: Seq,
     resume: Option<Coordinates>,
-    format: Arc<Format>,
+    pub(super) format: Arc<Format>,
     /// The source begins every transaction with a GTID event, be it an anonymous one: MySQL from 5.7.6 on.
     gtid_events: bool,
     /// Context events before a statement that has no `BEGIN`.
     loose: Context,
     filtered: u64,
     /// Transactions of which nothing will be applied.
-    skipped: Vec<Target>,
+    pub(super) skipped: Vec<Target>,
     /// Where the transaction begins that has begun; for errors, which find `state` taken.
     began: Option<Coordinates>,
 }
@@ -321,47 +321,6 @@ impl Assembler {
             None => self.filtered += 1,
         }
         self.keep_open(open, ahead)
-    }
-
-    /// What is held goes ahead before a change that would make it larger than a piece may be: the target takes packets
-    /// up to a limit, so a large change travels alone.
-    fn make_room(&self, open: &mut Open, size: usize) -> Option<Unit> {
-        let fits = open.changes.is_empty() || open.bytes + size <= self.limits.piece;
-        (!fits && open.xa.is_none()).then(|| self.piece(open))
-    }
-
-    fn keep_open(&mut self, mut open: Box<Open>, ahead: Option<Unit>) -> Result<Option<Unit>> {
-        if open.xa.is_some() && open.bytes > self.limits.prepared {
-            if !open.head.is_one_of(&self.skipped) {
-                bail!(
-                    TooLarge,
-                    "an XA transaction holds more than {} bytes, and nothing of it may go ahead of its end: raise apply.memory \
-                     (a quarter of it is for those)",
-                    self.limits.prepared
-                );
-            }
-            (open.changes, open.bytes) = (Vec::new(), 0);
-        }
-        let full = open.bytes >= self.limits.piece && open.xa.is_none();
-        let unit = ahead.or_else(|| full.then(|| self.piece(&mut open)));
-        self.state = Await::Change(open);
-        Ok(unit)
-    }
-
-    fn piece(&self, open: &mut Open) -> Unit {
-        let index = open.pieces;
-        open.pieces += 1;
-        Unit::Piece(Piece {
-            seq: self.next,
-            gtid: open.head.gtid.as_ref().and_then(|gtid| gtid.gtid.clone()),
-            start: open.head.start.clone(),
-            committed_us: open.head.committed_us(),
-            index,
-            create: open.create.take(),
-            changes: std::mem::take(&mut open.changes),
-            bytes: std::mem::take(&mut open.bytes),
-            format: Arc::clone(&self.format),
-        })
     }
 
     fn judge(

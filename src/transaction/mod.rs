@@ -3,6 +3,7 @@
 mod assembler;
 mod change;
 mod open;
+mod pieces;
 mod routes;
 mod rules;
 mod sql;

@@ -119,7 +119,8 @@ fn every_link_within_the_readme_leads_somewhere() {
 }
 
 /// The SQL below `<!-- grants: name -->`.
-fn grants(readme: &str, name: &str) -> String {
+pub(crate) fn grants(name: &str) -> String {
+    let readme = read("README.md");
     let (_, rest) = readme.split_once(&format!("<!-- grants: {name} -->\n```sql\n")).unwrap();
     rest.split("```").next().unwrap().to_owned()
 }
@@ -129,10 +130,9 @@ const TARGET: Account = Account { user: "binbridge", password: "choose-One-2" };
 
 #[test]
 fn the_accounts_of_the_runbook_may_do_all_that_a_bridge_does() {
-    let readme = read("README.md");
     let (source, target) = (rds_like("source", "MIXED"), azure_like("target"));
-    source.sql_as(ADMIN, &grants(&readme, "source")).unwrap();
-    target.sql_as(AZADMIN, &grants(&readme, "target")).unwrap();
+    source.sql_as(ADMIN, &grants("source")).unwrap();
+    target.sql_as(AZADMIN, &grants("target")).unwrap();
     let app = |sql: &str| source.sql_as(APP, sql).unwrap();
     app(
         "CREATE DATABASE shop; CREATE TABLE shop.a (id INT PRIMARY KEY, v INT); CREATE TABLE shop.b (v INT); INSERT INTO shop.a VALUES (1, 1)",

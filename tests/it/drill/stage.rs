@@ -2,12 +2,11 @@
 
 use std::process::Output;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::load::{Load, create_tables, require_counted};
 use crate::support::{
-    APP, AZADMIN, Bridge, BridgeOptions, Proxy, REPL, RdsLike, Server, ServerOptions, azure_options, compare,
+    AZADMIN, Bridge, BridgeOptions, Proxy, REPL, RdsLike, Server, ServerOptions, azure_options, compare,
     rds_options, wait_caught_up, wait_until,
 };
 
@@ -49,6 +48,11 @@ pub(super) struct Drill {
 impl Drill {
     /// Native replication runs, the source is written to, the bridge stands by.
     pub(super) fn new(way: Way) -> Self {
+        Self::with(way, |_, _| {})
+    }
+
+    /// The same with a bridge that is told more.
+    pub(super) fn with(way: Way, tell: impl FnOnce(&mut BridgeOptions, &Server)) -> Self {
         let gtid = way.by_gtid;
         let source = Arc::new(RdsLike::start(ServerOptions { gtid, ..rds_options("source", "ROW") }));
         let order = if way.ordered { "ON" } else { "OFF" };
@@ -57,12 +61,7 @@ impl Drill {
             .line(&format!("replica_preserve_commit_order={order}"));
         let target = Server::start(options);
         let start = source.coordinates();
-        source.sql(
-            "CREATE DATABASE app; CREATE TABLE app.beat (id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL); \
-             CREATE TABLE app.sum (id INT PRIMARY KEY, n BIGINT NOT NULL); \
-             INSERT INTO app.sum VALUES (1, 0), (2, 0), (3, 0), (4, 0); \
-             CREATE TABLE app.conflict (id INT PRIMARY KEY, c VARCHAR(20))",
-        );
+        create_tables(&source);
         let proxy = Proxy::start(source.port());
         let ca = std::fs::read_to_string(target.ca_path()).unwrap();
         let change = if gtid {
@@ -87,6 +86,7 @@ impl Drill {
         options.set("native.auto_takeover", "true").set("native.takeover_after", "\"1s\"");
         options.set("native.broken_now", "[]").set("native.port", &proxy.port().to_string());
         options.set("native.ssl_ca", &format!("{:?}", target.ca_path().display().to_string()));
+        tell(&mut options, &target);
         let mut bridge = Bridge::new(options);
         bridge.run();
         let load = Some(Load::start(&source));
@@ -118,6 +118,19 @@ impl Drill {
         if let Some(point) = self.dies_at {
             self.arm(point);
         }
+        self.fail(failure);
+        self.revive();
+        if failure == Failure::Applier && self.may_leave_gaps() && !self.is_active_or_ended() {
+            self.after_refusal();
+        }
+        self.wait_phase("active");
+        self.mend(failure);
+        self.bridge.wait_caught_up(&self.source, LIMIT);
+        let status = self.target.replica_status();
+        assert_eq!(status.get("Replica_SQL_Running").map(String::as_str), Some("No"), "{status:?}");
+    }
+
+    pub(super) fn fail(&mut self, failure: Failure) {
         match failure {
             Failure::Applier => self.conflict(),
             Failure::Receiver => {
@@ -126,14 +139,41 @@ impl Drill {
             }
             Failure::Stopped => drop(self.target.sql_as(AZADMIN, "CALL mysql.az_replication_stop").unwrap()),
         }
-        self.revive();
-        self.wait_phase("active");
+    }
+
+    pub(super) fn mend(&self, failure: Failure) {
+        // The row in the applier's way is gone already.
         if failure == Failure::Receiver {
             self.proxy.refuse(false);
         }
-        self.bridge.wait_caught_up(&self.source, LIMIT);
-        let status = self.target.replica_status();
-        assert_eq!(status.get("Replica_SQL_Running").map(String::as_str), Some("No"), "{status:?}");
+    }
+
+    /// Workers that commit in any order and that no GTIDs tell of.
+    fn may_leave_gaps(&self) -> bool {
+        !self.way.by_gtid && self.way.workers > 1 && !self.way.ordered
+    }
+
+    /// Whether the bridge has taken over; if not, it has ended.
+    #[track_caller]
+    fn is_active_or_ended(&mut self) -> bool {
+        let mut ended = false;
+        wait_until("the bridge takes over or refuses to", LIMIT, || {
+            ended = self.bridge.ended().is_some();
+            ended || self.phase() == "active"
+        });
+        !ended
+    }
+
+    /// The bridge has refused to take over from gaps: it says why, and what it says to do helps.
+    pub(super) fn after_refusal(&mut self) {
+        let status = self.bridge.wait_ended(LIMIT);
+        let log = self.bridge.log();
+        assert_eq!(status.code(), Some(65), "{log}");
+        assert!(log.contains("BB4013") && log.contains("replica_preserve_commit_order"), "{log}");
+        self.delete_conflict();
+        self.target.sql_as(AZADMIN, "CALL mysql.az_replication_start").unwrap();
+        wait_caught_up(&self.target, &self.source, LIMIT);
+        self.bridge.run();
     }
 
     /// A row on the target that the source will insert. Taken away once the applier has stopped at it.
@@ -145,10 +185,10 @@ impl Drill {
         wait_until("the native applier stops", LIMIT, || {
             self.target.replica_status().get("Last_SQL_Errno").is_some_and(|code| code != "0")
         });
-        self.mend();
+        self.delete_conflict();
     }
 
-    pub(super) fn mend(&self) {
+    pub(super) fn delete_conflict(&self) {
         self.target.sql(&format!("DELETE FROM app.conflict WHERE id = {}", self.conflicts));
     }
 
@@ -211,53 +251,22 @@ impl Drill {
         self.end_load();
         wait_caught_up(&self.target, &self.source, LIMIT);
         compare(&self.source, &self.target, &["app"]).unwrap();
-        let [beats, sum] =
-            ["SELECT COUNT(*) FROM app.beat", "SELECT SUM(n) FROM app.sum"].map(|sql| self.target.sql(sql));
-        assert_eq!(beats, sum, "each beat counts once");
+        require_counted(&self.target);
         if self.way.by_gtid {
             let executed = self.source.sql("SELECT @@global.gtid_executed").replace('\n', "");
             let missing =
                 self.target.sql(&format!("SELECT GTID_SUBTRACT('{executed}', @@global.gtid_executed)"));
             assert_eq!(missing, "");
+            // In this order: the source's heartbeat goes on, and the channel with it.
+            let uuid = self.source.sql("SELECT @@server_uuid");
+            let executed = self.target.sql("SELECT @@global.gtid_executed").replace('\n', "");
+            let more =
+                self.source.sql(&format!("SELECT GTID_SUBTRACT('{executed}', @@global.gtid_executed)"));
+            assert!(!more.contains(&uuid), "{more}");
         }
     }
 }
 
 pub(super) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// Writes until dropped: each transaction inserts a beat and counts it.
-struct Load {
-    over: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn start(source: &Arc<RdsLike>) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let threads = (1..=4).map(|client| {
-            let (source, over) = (Arc::clone(source), Arc::clone(&over));
-            std::thread::spawn(move || {
-                let mut session = source.session_as(APP).unwrap();
-                while !over.load(Ordering::Relaxed) {
-                    let sql = format!(
-                        "BEGIN; INSERT INTO app.beat (n) VALUES ({client}); UPDATE app.sum SET n=n+1 WHERE id={client}; COMMIT"
-                    );
-                    session.run(&sql).unwrap();
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-            })
-        });
-        Self { over: Arc::clone(&over), threads: threads.collect() }
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
 }
