@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::apply::Gtids;
@@ -38,10 +38,11 @@ struct Place {
 pub(super) async fn require(plan: &Plan, native: &Native, connection: &mut Connection) -> Result<()> {
     let mut findings = match look(plan, native, connection).await {
         Ok(findings) => findings,
-        Err(error) => {
-            debug!(%error, "the checks before the start could not be finished");
+        Err(error) if may_be_ignored(&error) => {
+            warn!(%error, "the checks before the start could not be finished; starting without");
             return Ok(());
         }
+        Err(error) => return Err(error),
     };
     findings.overrule(&plan.despite);
     for note in &findings.notes {
@@ -51,6 +52,11 @@ pub(super) async fn require(plan: &Plan, native: &Native, connection: &mut Conne
         warn!(%error, "this, too, keeps the bridge from starting");
     }
     findings.refusal().map_or(Ok(()), Err)
+}
+
+/// What passes, and what a server answers to a question that the bridge itself does not ask.
+fn may_be_ignored(error: &Error) -> bool {
+    error.is_transient() || matches!(error.code(), Code::Apply | Code::SchemaMismatch)
 }
 
 /// What keeps the bridge from going on from `start` on these servers, whatever their tables.

@@ -89,6 +89,15 @@ fn bytes_that_change_on_the_way_from_the_source_are_found_and_not_applied() {
     assert!(good > 0);
 }
 
+/// The connection of the bridge's own stream, once those on which it looked before the start are gone, which the source
+/// notices when it sends something.
+fn only_dump(pair: &Pair, bridge: &Bridge) -> String {
+    bridge.wait_log("streaming from source", LIMIT);
+    let dumps = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'";
+    wait_until("one dump is left", LIMIT, || pair.source_sql(dumps).lines().count() == 1);
+    pair.source_sql(dumps)
+}
+
 #[test]
 fn without_checksums_unknown_and_damaged_events_are_still_not_passed() {
     let pair = start();
@@ -106,6 +115,9 @@ fn without_checksums_unknown_and_damaged_events_are_still_not_passed() {
     ];
     for (n, (pattern, (at, value), codes)) in changes.into_iter().enumerate() {
         let id = u32::try_from(n).unwrap() * 10 + 10;
+        bridge.run();
+        only_dump(&pair, &bridge);
+        let before = pair.target_sql("SELECT COUNT(*) FROM wired.t");
         flipper.arm(ToClient, pattern.as_bytes(), Change::Byte { at, value });
         if pattern == "wired" {
             // The first table map that passes is that of the transaction to be refused.
@@ -114,8 +126,6 @@ fn without_checksums_unknown_and_damaged_events_are_still_not_passed() {
             two(&pair, id);
         }
         let good = pair.source_sql("SELECT MAX(id) FROM wired.t WHERE v = 'good'");
-        let before = pair.target_sql("SELECT COUNT(*) FROM wired.t");
-        bridge.run();
         let status = bridge.wait_ended(LIMIT);
         let log = bridge.log();
         assert_eq!(status.code(), Some(65), "{log}");
@@ -212,13 +222,25 @@ fn servers_that_speak_nonsense_after_the_login_do_not_hold_the_bridge() {
         let mut bridge = plain(&pair, &name, pair.source.port(), pair.target.port());
         bridge.store(&pair.end());
         bridge.options().set(&format!("{end}.port"), &flipper.port.to_string());
+        if end == "source" {
+            bridge.run();
+        }
+        let dump = if end == "source" { only_dump(&pair, &bridge) } else { String::new() };
         flipper.arm(ToServer, pattern.as_bytes(), Change::Garble);
-        bridge.run();
+        if end == "source" {
+            pair.source_sql(&format!("KILL {dump}"));
+        } else {
+            bridge.run();
+        }
         // Nonsense is told at once; what looks like a long packet is waited for no longer than an answer may take, and then
         // the connection is made anew.
         let began = Instant::now();
-        wait_until("the bridge ends or goes on", LIMIT, || {
-            bridge.ended().is_some() || bridge.log().contains("level=warn")
+        let goes_on = |log: &str| match end {
+            "source" => log.matches("streaming from source").count() > 1,
+            _ => log.contains("level=warn"),
+        };
+        wait_until(&format!("{name}: the bridge ends or goes on"), LIMIT, || {
+            bridge.ended().is_some() || goes_on(&bridge.log())
         });
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         if let Some(status) = bridge.ended() {
