@@ -7,7 +7,9 @@ use crate::error::Result;
 use crate::position::{Gtid, GtidSet};
 use crate::progress::{Done, Frontier};
 use crate::transaction::{Body, Transaction, Unit, Xid};
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 /// One target change to make: a transaction, and what is done once it is applied.
 #[derive(Debug)]
@@ -17,7 +19,7 @@ pub struct Job {
     /// The prepared XA transaction that this one resolves.
     pub prepared: Option<Done>,
     /// Its share of the memory bound, given back when the job is committed.
-    pub share: Option<OwnedSemaphorePermit>,
+    pub share: Option<Share>,
 }
 
 /// A unit on its way from the reader, with its share of the memory bound.
@@ -26,7 +28,26 @@ pub struct Delivery {
     /// What the assembler handed on.
     pub unit: Unit,
     /// Given back when the unit is committed.
-    pub share: Option<OwnedSemaphorePermit>,
+    pub share: Option<Share>,
+}
+
+/// A share of the memory bound.
+#[derive(Debug)]
+pub struct Share {
+    _held: OwnedSemaphorePermit,
+    since: Instant,
+}
+
+impl Share {
+    /// Of a unit that was handed over at `since`.
+    pub fn new(held: OwnedSemaphorePermit, since: Instant) -> Self {
+        Self { _held: held, since }
+    }
+
+    /// How long ago the unit was handed over.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
 }
 
 impl Job {

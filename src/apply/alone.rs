@@ -1,7 +1,5 @@
 //! What must stand alone: the pieces of a large transaction, and statements that commit by themselves.
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::bail;
 use crate::error::Result;
 use crate::failpoint;
@@ -10,15 +8,11 @@ use crate::progress::Seq;
 use crate::transaction::{Body, Piece, StatementChange};
 
 use super::worker::Order;
-use super::{Batch, Coordinator, Gtids, Job};
+use super::{Batch, Coordinator, Gtids, Job, Share};
 
 impl Coordinator {
     /// A part of a large transaction. The first waits until nothing else is under way.
-    pub(super) async fn piece(
-        &mut self,
-        mut piece: Piece,
-        share: Option<OwnedSemaphorePermit>,
-    ) -> Result<()> {
+    pub(super) async fn piece(&mut self, mut piece: Piece, share: Option<Share>) -> Result<()> {
         if piece.index == 0 {
             self.require_gtid(piece.gtid.as_ref(), &piece.start).await?;
             self.flush().await?;

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bail;
 use crate::error::Result;
-use crate::observe::Observer;
+use crate::observe::{Observer, Stage};
 use crate::position::{Coordinates, Gtid, GtidSet};
 use crate::progress::{Fence, Mark, Seq};
 use crate::transaction::{Body, Transaction, Unit};
@@ -25,7 +26,8 @@ use super::lane::{HeldBack, Lane, UnderWay, Whole};
 use super::split::Splitter;
 use super::worker::{Applied, Order, Report, Settings, Worker};
 use super::{
-    Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Job, Ownership, Pace, Session, preserve,
+    Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Job, Ownership, Pace, Session, Share,
+    preserve,
 };
 
 /// Why the coordinator stopped without an error.
@@ -152,6 +154,18 @@ impl Coordinator {
         deliveries: &mut mpsc::Receiver<Delivery>,
         stop: &CancellationToken,
     ) -> Result<Ended> {
+        let ended = self.work(deliveries, stop).await;
+        if let Err(error) = &ended {
+            self.note_lost(error);
+        }
+        ended
+    }
+
+    async fn work(
+        &mut self,
+        deliveries: &mut mpsc::Receiver<Delivery>,
+        stop: &CancellationToken,
+    ) -> Result<Ended> {
         loop {
             self.dispatch(self.small_room()).await?;
             let room = !self.has_enough();
@@ -192,11 +206,7 @@ impl Coordinator {
         }
     }
 
-    async fn whole(
-        &mut self,
-        mut transaction: Transaction,
-        share: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) -> Result<()> {
+    async fn whole(&mut self, mut transaction: Transaction, share: Option<Share>) -> Result<()> {
         self.require_gtid(transaction.gtid.as_ref(), &transaction.start).await?;
         let begun = if transaction.streamed { self.streaming.take() } else { None };
         let known = self.is_known(transaction.seq, transaction.gtid.as_ref());
@@ -299,12 +309,14 @@ impl Coordinator {
         let size = self.pace.size(&self.pending).min(most);
         let rest = self.pending.split_off(size);
         let mut window = std::mem::replace(&mut self.pending, rest);
+        let began = Instant::now();
         let (fitting, misfit) = self.desk.lock().await.fit(&mut window.jobs).await?;
         if misfit.is_some() {
             drop(window.split_off(fitting));
         }
         if !window.is_empty() {
             let shares = self.split(window).await?;
+            self.observer.stage(Stage::Schedule, began.elapsed());
             for (lane, share) in shares {
                 if let Some(lane) = self.lanes.get_mut(lane) {
                     lane.held_back.push_back(share);
@@ -386,7 +398,7 @@ impl Coordinator {
     }
 
     /// Notes a commit.
-    fn heard(&mut self, report: &Report) -> Result<()> {
+    pub(super) fn heard(&mut self, report: &Report) -> Result<()> {
         let mut left = report.jobs;
         let Some(lane) = self.lanes.get_mut(report.worker) else {
             bail!(Invariant, "there is no worker {}", report.worker)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 use super::Coordinator;
 use super::worker::Order;
@@ -53,8 +53,28 @@ impl Coordinator {
         }
         error
     }
+
+    /// A passing error ends this coordinator: what is under way comes again from the next one, but for what turns out to
+    /// be committed.
+    pub(super) fn note_lost(&mut self, error: &Error) {
+        // The worker that met a lock conflict has counted it.
+        if !error.is_transient() || error.code() == Code::LockConflict {
+            return;
+        }
+        while let Ok(report) = self.reports.try_recv() {
+            if self.heard(&report).is_err() {
+                break;
+            }
+        }
+        let batches: usize = self.lanes.iter().map(|lane| lane.under_way.len()).sum();
+        let pieces = matches!(self.streaming, Some((_, false)));
+        let lost = batches + usize::from(pieces);
+        if lost > 0 {
+            self.observer.retry("connection", u64::try_from(lost).unwrap_or(u64::MAX));
+        }
+    }
 }
 
 fn invariant(what: String) -> Error {
-    Error::new(crate::error::Code::Invariant, what)
+    Error::new(Code::Invariant, what)
 }

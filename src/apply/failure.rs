@@ -43,7 +43,7 @@ impl Worker {
             return Err(self.stream_failed(server));
         }
         if code == Code::LockConflict {
-            self.observer.retry(if server.number == 1213 { "deadlock" } else { "lock_wait" });
+            self.observer.retry(conflict(&server), 1);
             self.lock_conflicts += 1;
             sleep(Duration::from_millis(u64::from(self.lock_conflicts.min(100)) * 20)).await;
             batches.insert(0, failed);
@@ -118,6 +118,11 @@ impl Worker {
             None => bail!(Progress, "the progress row of this bridge is gone"),
         }
     }
+}
+
+/// The label `reason` of a lock conflict. 1213 is `ER_LOCK_DEADLOCK`.
+pub(super) fn conflict(server: &ServerError) -> &'static str {
+    if server.number == 1213 { "deadlock" } else { "lock_wait" }
 }
 
 /// `ER_SUBQUERY_NO_1_ROW`: how a guard refuses.

@@ -30,9 +30,10 @@ mod send;
 mod session;
 mod split;
 mod stream;
+mod tally;
 mod worker;
 
-pub use admit::{Admission, Delivery, Job};
+pub use admit::{Admission, Delivery, Job, Share};
 pub use batch::{Batch, BatchLimits, Gtids, Pace};
 pub use context::SessionContext;
 pub use coordinator::{Coordinator, Ended};

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::error::Result;
+use crate::observe::Stage;
 use crate::transaction::{Change, Routed};
 
 use super::send::changes;
@@ -11,6 +14,13 @@ use super::{Batch, Packet, Worker};
 impl Worker {
     /// Adds the changes of a batch to its packet. The tables are known to fit.
     pub(super) async fn encode(&mut self, batch: &Batch, packet: &mut Packet) -> Result<()> {
+        let began = Instant::now();
+        self.encode_changes(batch, packet).await?;
+        self.observer.stage(Stage::Encode, began.elapsed());
+        Ok(())
+    }
+
+    async fn encode_changes(&mut self, batch: &Batch, packet: &mut Packet) -> Result<()> {
         let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
         let buffers = self.pipeline.buffers.clone();
         let encoder = &mut self.pipeline.session.encoder;

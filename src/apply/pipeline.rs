@@ -41,6 +41,23 @@ struct Sent {
     load: Load,
     replies_left: usize,
     at: Instant,
+    /// When every answer was there but that to the last statement.
+    changed: Option<Instant>,
+}
+
+/// How long the target had a packet, from when nothing was before it on its connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Took {
+    /// Up to the last statement.
+    pub(super) apply: Duration,
+    /// The last statement: a batch's `COMMIT`.
+    pub(super) commit: Duration,
+}
+
+impl Took {
+    pub(super) fn total(self) -> Duration {
+        self.apply + self.commit
+    }
 }
 
 /// What an answer settled.
@@ -49,7 +66,7 @@ pub(super) enum Outcome {
     /// More answers of the same packet are to come.
     Pending,
     /// The packet ran to its end; with the time it had the target to itself.
-    Done(Load, Duration),
+    Done(Load, Took),
     /// A statement failed; the server ran nothing behind it, and nothing of the packet is committed.
     Failed(Load, ServerError),
 }
@@ -86,7 +103,12 @@ impl Pipeline {
 
     pub(super) async fn send(&mut self, packet: Packet, load: Load) -> Result<()> {
         self.session.send(&packet).await?;
-        self.in_flight.push_back(Sent { load, replies_left: packet.replies, at: Instant::now() });
+        self.in_flight.push_back(Sent {
+            load,
+            replies_left: packet.replies,
+            at: Instant::now(),
+            changed: None,
+        });
         self.buffers.give(packet.sql);
         Ok(())
     }
@@ -103,10 +125,18 @@ impl Pipeline {
         }
         front.replies_left -= 1;
         if front.replies_left > 0 {
+            if front.replies_left == 1 {
+                front.changed = Some(Instant::now());
+            }
             return Ok(Outcome::Pending);
         }
         let now = Instant::now();
-        let took = front.at.max(self.last_done).elapsed();
+        let began = front.at.max(self.last_done);
+        let changed = front.changed.unwrap_or(began);
+        let took = Took {
+            apply: changed.saturating_duration_since(began),
+            commit: now.saturating_duration_since(changed.max(began)),
+        };
         self.last_done = now;
         let done = self.in_flight.pop_front().map_or(Load::Prelude, |sent| sent.load);
         Ok(Outcome::Done(done, took))

@@ -4,20 +4,19 @@
 //! The first piece carries the guard; each piece leaves a mark in a session variable, and the next refuses to run
 //! without it. Pieces are not kept: if one fails for a passing reason, the whole is read again from the source.
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::bail;
-use crate::error::{Error, Result, ServerError};
+use crate::error::{Code, Error, Result, ServerError};
 use crate::failpoint;
 use crate::position::{Coordinates, Gtid};
 use crate::progress::{Seq, part_guard, part_mark};
 use crate::transaction::Piece;
 use crate::wire::classify;
 
-use super::failure::refused;
+use super::failure::{conflict, refused};
 use super::pipeline::Load;
 use super::send::changes;
-use super::{Batch, Job, Packet, Worker};
+use super::tally::Tally;
+use super::{Batch, Job, Packet, Share, Worker};
 
 /// The large transaction whose pieces are being sent.
 #[derive(Debug)]
@@ -29,6 +28,8 @@ pub(super) struct Streaming {
     parts: u32,
     /// Of the source; none if its first statement, which commits by itself, has used it.
     gtid: Option<Gtid>,
+    /// What its pieces hold, for the count at its commit.
+    pub(super) tally: Tally,
 }
 
 impl Streaming {
@@ -39,16 +40,13 @@ impl Streaming {
 
 impl Worker {
     /// Sends a piece. The caller has flushed the pipeline before the first.
-    pub(super) async fn stream_piece(
-        &mut self,
-        mut piece: Piece,
-        share: Option<OwnedSemaphorePermit>,
-    ) -> Result<()> {
+    pub(super) async fn stream_piece(&mut self, mut piece: Piece, share: Option<Share>) -> Result<()> {
         if piece.index == 0 {
             let start = piece.start.clone();
             let gtid = piece.gtid.clone();
             let attempt = fastrand::u32(..);
-            self.streaming = Some(Streaming { seq: piece.seq, start, attempt, parts: 0, gtid });
+            self.streaming =
+                Some(Streaming { seq: piece.seq, start, attempt, parts: 0, gtid, tally: Tally::default() });
         }
         if self.streaming.as_ref().is_none_or(|streaming| streaming.seq != piece.seq) {
             bail!(Invariant, "a piece of transaction {} without the piece before it", piece.seq);
@@ -62,6 +60,7 @@ impl Worker {
         self.pipeline.session.encoder.changes(piece.changes.iter(), &mut packet);
         if let Some(streaming) = &mut self.streaming {
             streaming.parts += 1;
+            streaming.tally.add(piece.changes.iter(), piece.bytes);
             packet.push(&part_mark(&streaming.mark()));
         }
         self.make_room().await?;
@@ -107,7 +106,11 @@ impl Worker {
             Some(streaming) => format!("transaction {} at {}", streaming.seq, streaming.start),
             None => "a large transaction".to_owned(),
         };
-        refused(classify(&server), server, "a change of a large transaction").context(place)
+        let code = classify(&server);
+        if code == Code::LockConflict {
+            self.observer.retry(conflict(&server), 1);
+        }
+        refused(code, server, "a change of a large transaction").context(place)
     }
 
     /// The guard before the first part, the mark of the part before any other.

@@ -5,22 +5,23 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use crate::bail;
 use crate::clock::now_us;
 use crate::control::Control;
 use crate::error::Result;
 use crate::failpoint;
-use crate::observe::{Committed, Observer};
+use crate::observe::{Committed, Counted, Observer, Stage};
 use crate::progress::{Fence, Frontier, Seq, Tables};
-use crate::transaction::{Change, Piece};
+use crate::transaction::Piece;
 
 use super::buffers::Buffers;
 use super::desk::SharedDesk;
-use super::pipeline::{Load, Outcome, Pipeline};
+use super::pipeline::{Load, Outcome, Pipeline, Took};
 use super::send::changes;
-use super::{Batch, BatchLimits, Gtids, Job, Ownership, Session};
+use super::tally::Tally;
+use super::{Batch, BatchLimits, Gtids, Job, Ownership, Session, Share};
 
 /// What workers are told at their start.
 #[derive(Debug, Clone)]
@@ -61,13 +62,26 @@ pub(super) enum Order {
     /// Commit these.
     Batch(Batch),
     /// Send a part of a large transaction ahead; nothing else is in flight.
-    Piece(Piece, Option<OwnedSemaphorePermit>),
+    Piece(Piece, Option<Share>),
     /// Send the rest of that transaction, and commit it.
     End(Box<Job>),
     /// That transaction broke off.
     Abandon,
     /// The frontier's place moved without a transaction.
     Place,
+}
+
+impl Order {
+    /// How long ago the reader handed the oldest of it over. What ends a DDL statement waited for that statement.
+    fn age(&self) -> Option<Duration> {
+        let share = match self {
+            Self::Batch(batch) if !batch.ends_ddl => batch.jobs.first()?.share.as_ref(),
+            Self::Piece(_, share) => share.as_ref(),
+            Self::End(job) => job.share.as_ref(),
+            Self::Batch(_) | Self::Abandon | Self::Place => None,
+        };
+        share.map(Share::age)
+    }
 }
 
 /// A commit of a worker.
@@ -98,6 +112,9 @@ pub(super) struct Worker {
     /// The large transaction whose pieces are being sent.
     pub(super) streaming: Option<super::stream::Streaming>,
     pub(super) reports: mpsc::Sender<Report>,
+    _present: Counted,
+    /// While it has something to do.
+    busy: Option<Counted>,
 }
 
 impl Worker {
@@ -122,6 +139,8 @@ impl Worker {
             pipeline: Pipeline::new(session, buffers),
             desk,
             settings,
+            _present: observer.worker(),
+            busy: None,
             observer,
             id,
             fence,
@@ -142,12 +161,16 @@ impl Worker {
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Result<()> {
         loop {
             self.send_ready().await?;
+            if self.pipeline.in_flight() == 0 && self.queue.is_empty() {
+                self.busy = None;
+            }
             tokio::select! {
                 biased;
                 // Answers make room, and an error must be known at once.
                 outcome = self.pipeline.answer(), if self.pipeline.in_flight() > 0 => self.settle(outcome?).await?,
                 order = orders.recv(), if self.queue.is_empty() => {
                     let Some(order) = order else { break };
+                    self.busy.get_or_insert_with(|| self.observer.busy());
                     self.take(order).await?;
                 }
             }
@@ -157,6 +180,9 @@ impl Worker {
     }
 
     async fn take(&mut self, order: Order) -> Result<()> {
+        if let Some(age) = order.age() {
+            self.observer.stage(Stage::Queue, age);
+        }
         match order {
             Order::Batch(batch) => {
                 self.queue.push_back(batch);
@@ -177,7 +203,15 @@ impl Worker {
 
     pub(super) async fn settle(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
-            Outcome::Pending | Outcome::Done(Load::Prelude | Load::Part | Load::Place, _) => Ok(()),
+            Outcome::Pending | Outcome::Done(Load::Prelude, _) => Ok(()),
+            Outcome::Done(Load::Part, took) => {
+                self.observer.stage(Stage::Apply, took.total());
+                Ok(())
+            }
+            Outcome::Done(Load::Place, _) => {
+                self.observer.place_recorded();
+                Ok(())
+            }
             Outcome::Done(Load::Batch(batch), took) => {
                 failpoint::hit("apply.after_reply");
                 self.committed(batch, took).await
@@ -186,7 +220,7 @@ impl Worker {
         }
     }
 
-    async fn committed(&mut self, batch: Batch, took: Duration) -> Result<()> {
+    async fn committed(&mut self, batch: Batch, took: Took) -> Result<()> {
         let Some(last) = batch.last() else { return Ok(()) };
         let report = {
             let mut applied = self.applied.lock();
@@ -200,14 +234,17 @@ impl Worker {
                 .settings
                 .control
                 .settle(|seq| batch.jobs.iter().flat_map(Job::done).any(|done| done.seq.0 == seq));
-            let report = report(&batch, (before, &applied), skipped, &committed_us);
+            // Of a large transaction, the pieces before this packet.
+            let ahead = self.streaming.as_ref().map(|streaming| streaming.tally).unwrap_or_default();
+            let report = report((&batch, ahead), (before, &applied), skipped, &committed_us);
             self.observer.committed(&report);
             self.observer.skipped(skipped as u64);
-            Report { worker: self.index(), jobs: batch.jobs.len(), took }
+            Report { worker: self.index(), jobs: batch.jobs.len(), took: took.total() }
         };
         self.last_durable = last;
         self.lock_conflicts = 0;
-        self.observer.stage("commit", took);
+        self.observer.stage(Stage::Apply, took.apply);
+        self.observer.stage(Stage::Commit, took.commit);
         // Gives back its share of the memory bound before more is asked for.
         drop(batch);
         // A coordinator that is gone ends this worker by itself.
@@ -254,16 +291,17 @@ impl Worker {
     }
 }
 
-/// `before` is where the frontier stood, `skipped` of the transactions were named by an operator.
+/// `tally` is of what went ahead of the batch, `before` is where the frontier stood, `skipped` of the transactions were
+/// named by an operator.
 fn report<'a>(
-    batch: &Batch,
+    (batch, mut tally): (&Batch, Tally),
     (before, applied): (u64, &Frontier),
     skipped: usize,
     committed_us: &'a [u64],
 ) -> Committed<'a> {
-    let bodies = || batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
+    tally.add(batch.jobs.iter().flat_map(|job| changes(&job.transaction.body)), batch.bytes);
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let empty = |job: &&Job| changes(&job.transaction.body).next().is_none();
+    let empty = |job: &&Job| !job.transaction.streamed && changes(&job.transaction.body).next().is_none();
     let low = applied.low();
     let empty = batch.jobs.iter().filter(empty).count();
     Committed {
@@ -272,9 +310,9 @@ fn report<'a>(
         passed: low.seq.0.saturating_sub(before),
         transactions: count(batch.jobs.len() - empty),
         filtered: count(empty.saturating_sub(skipped)),
-        rows: bodies().map(Change::rows).sum(),
-        statements: count(bodies().filter(|change| matches!(change, Change::Statement(_))).count()),
-        bytes: count(batch.bytes),
+        rows: tally.rows,
+        statements: tally.statements,
+        bytes: count(tally.bytes),
         newest_committed_us: applied.committed_us(),
         committed_us,
     }

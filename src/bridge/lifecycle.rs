@@ -14,8 +14,10 @@ use crate::apply::{
     BatchLimits, Coordinator, DdlSession, Delivery, Ended, Gtids, Owner, Ownership, Settings,
 };
 use crate::bail;
+use crate::clock::Sampler;
 use crate::control::Control;
 use crate::error::{Code, Error, Result};
+use crate::observe::snapshot::Queue;
 use crate::observe::{End, Lifecycle, Observer};
 use crate::position::{Coordinates, GtidSet};
 use crate::progress::Mark;
@@ -24,7 +26,7 @@ use crate::transaction::{Assembler, Limits, NameCase, Routes, Rules};
 use crate::wire::{Connection, Endpoint};
 
 use super::backoff::Met;
-use super::reader::{Reader, SHARE, start_of};
+use super::reader::{QUEUE, Reader, SHARE, start_of};
 use super::{Backoff, poller};
 
 /// Units between reader and worker; the memory bound is in bytes, this only bounds the channel itself.
@@ -120,16 +122,19 @@ impl Bridge {
         let mut backoff = Backoff::default();
         loop {
             let began = Instant::now();
-            let (error, unread) = match self.cycle(&mut ownership).await {
+            let ended = self.cycle(&mut ownership).await;
+            // Nobody is left to tell of it.
+            self.observer.queue(QUEUE, Queue::default());
+            let (error, unread) = match ended {
                 Ok(Cycle::Drained(mark)) => return Ok(mark),
                 Ok(Cycle::Unread(error)) => (error, true),
                 Err(error) => (error, false),
             };
             self.observer.connected(End::Target, false);
-            self.observer.failure(&error);
             if !self.target_met.may_pass(&error) || unread {
                 return Err(error);
             }
+            self.observer.failure(&error);
             if began.elapsed() > Duration::from_secs(30) {
                 backoff.reset();
             }
@@ -300,7 +305,8 @@ impl Bridge {
             budget: Arc::new(Semaphore::new(budget_shares)),
             budget_shares,
             out,
-            handed_over: 0,
+            sampler: Sampler::default(),
+            told: Instant::now(),
         })
     }
 }

@@ -1,18 +1,22 @@
 //! The reader: streams from the source, assembles, and hands on within the memory bound. Reconnects by itself.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Semaphore, TryAcquireError, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::apply::Delivery;
+use crate::apply::{Delivery, Share};
 use crate::bail;
 use crate::binlog::{Body, kind};
+use crate::clock::Sampler;
 use crate::control::Orders;
 use crate::error::{Code, Error, Result};
-use crate::observe::{End, Observer};
+use crate::observe::snapshot::Queue;
+use crate::observe::{End, Observer, Stage};
 use crate::position::{Coordinates, GtidSet, Start, check_against_logs};
 use crate::source::{Located, Registration, Stream, misplaced};
 use crate::transaction::{Assembler, NameCase, Unit};
@@ -22,8 +26,12 @@ use super::Backoff;
 use super::backoff::Met;
 use super::poller::{PATIENCE, binary_logs};
 
+/// Between the reader and what applies.
+pub(super) const QUEUE: &str = "apply";
 /// One permit of the memory bound.
 pub(super) const SHARE: usize = 1024;
+/// The queue is told of at most so often while it moves, and so often while it does not.
+const TELL: Duration = Duration::from_secs(1);
 /// How long the source may be out of reach at the start before that is an error.
 const FIRST_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -44,7 +52,9 @@ pub(super) struct Reader {
     pub(super) budget: Arc<Semaphore>,
     pub(super) budget_shares: usize,
     pub(super) out: mpsc::Sender<Delivery>,
-    pub(super) handed_over: u64,
+    pub(super) sampler: Sampler,
+    /// When the queue was told of last.
+    pub(super) told: Instant,
 }
 
 /// The other side is gone; its own error says why.
@@ -55,6 +65,7 @@ impl Reader {
     pub(super) async fn run(mut self) -> Result<()> {
         let mut backoff = Backoff::default();
         let deadline = Instant::now() + FIRST_PATIENCE;
+        self.tell_queue();
         loop {
             let error = match Stream::open(&self.registration, &self.resume_at()).await {
                 Ok(stream) => {
@@ -142,6 +153,9 @@ impl Reader {
                 }
                 located => located?,
             };
+            if let Some(took) = stream.take_decoding() {
+                self.observer.stage(Stage::Decode, took);
+            }
             self.learn_skips();
             if !std::mem::replace(&mut met, true) {
                 self.met.note();
@@ -176,9 +190,14 @@ impl Reader {
         self.observer.event(kind, size);
         if heartbeat {
             self.observer.heartbeat(&end);
+            self.tell_queue();
             return Ok(None);
         }
+        let began = self.sampler.start();
         let unit = self.assembler.push(located)?;
+        if let Some(began) = began {
+            self.observer.stage(Stage::Assemble, began.elapsed());
+        }
         self.untried &= !matches!(kind, kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED | kind::QUERY);
         match &unit {
             Some(Unit::Whole(transaction)) => {
@@ -198,19 +217,53 @@ impl Reader {
     async fn hand_over(&mut self, unit: Unit) -> std::result::Result<(), Gone> {
         let shares = unit.bytes().div_ceil(SHARE).clamp(1, self.budget_shares);
         let shares = u32::try_from(shares).unwrap_or(u32::MAX);
-        self.tell_queue();
-        let Ok(share) = Arc::clone(&self.budget).acquire_many_owned(shares).await else { return Err(Gone) };
-        self.out.send(Delivery { unit, share: Some(share) }).await.map_err(|_| Gone)
+        let held = match Arc::clone(&self.budget).try_acquire_many_owned(shares) {
+            Ok(held) => held,
+            Err(TryAcquireError::Closed) => return Err(Gone),
+            Err(TryAcquireError::NoPermits) => {
+                let budget = Arc::clone(&self.budget);
+                self.waited(budget.acquire_many_owned(shares)).await.map_err(|_| Gone)?
+            }
+        };
+        let place = match self.out.try_reserve() {
+            Ok(place) => place,
+            Err(TrySendError::Closed(())) => return Err(Gone),
+            Err(TrySendError::Full(())) => self.waited(self.out.reserve()).await.map_err(|_| Gone)?,
+        };
+        let now = Instant::now();
+        place.send(Delivery { unit, share: Some(Share::new(held, now)) });
+        if now.duration_since(self.told) >= TELL {
+            self.told = now;
+            self.tell_queue();
+        }
+        Ok(())
     }
 
-    /// Now and then: the figures are for people.
-    fn tell_queue(&mut self) {
-        self.handed_over += 1;
-        if self.handed_over % 64 == 1 {
-            let used = self.budget_shares.saturating_sub(self.budget.available_permits());
-            let depth = self.out.max_capacity() - self.out.capacity();
-            self.observer.queue("apply", depth, used * SHARE, self.budget_shares * SHARE);
+    /// Waits for room, and tells so while it does: a wait may have no end.
+    async fn waited<T>(&self, room: impl Future<Output = T>) -> T {
+        let mut room = pin!(room);
+        loop {
+            let since = Instant::now();
+            let done = timeout(TELL, &mut room).await;
+            self.observer.backpressure(since.elapsed());
+            if let Ok(done) = done {
+                return done;
+            }
+            self.tell_queue();
         }
+    }
+
+    fn tell_queue(&self) {
+        let used = self.budget_shares.saturating_sub(self.budget.available_permits());
+        let capacity = self.out.max_capacity();
+        let queue = Queue {
+            depth: capacity - self.out.capacity(),
+            capacity,
+            bytes: used * SHARE,
+            capacity_bytes: self.budget_shares * SHARE,
+            ..Queue::default()
+        };
+        self.observer.queue(QUEUE, queue);
     }
 }
 

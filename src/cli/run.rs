@@ -105,6 +105,7 @@ fn conclude(result: Result<End>, observer: &Observer) -> ExitCode {
             ExitCode::from(exit::EX_TEMPFAIL)
         }
         Err(failure) => {
+            observer.failure(&failure);
             observer.lifecycle(Lifecycle::Failed, &failure.to_string());
             error!(code = %failure.code(), remedy = failure.code().remedy(), "{failure}");
             ExitCode::from(failure.exit_code())

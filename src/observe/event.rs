@@ -1,5 +1,6 @@
 //! The words in which stages tell what happened.
 
+use crate::binlog::RowsKind;
 use crate::position::Coordinates;
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +87,80 @@ pub struct NativeChannel {
     pub state: String,
 }
 
+impl NativeChannel {
+    /// Whether nothing is wrong with it.
+    pub fn is_well(&self) -> bool {
+        self.state == "well"
+    }
+}
+
+/// Where the time goes: the values of the label `stage` of durations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// One event's bytes become an event. Sampled.
+    Decode,
+    /// One event is added to its transaction. Sampled.
+    Assemble,
+    /// From a unit's hand-over by the reader until a worker takes it, be it for want of a worker or of permission: the
+    /// oldest of a batch, or a piece of a large transaction.
+    Queue,
+    /// One window of transactions is checked against the target's tables and shared out.
+    Schedule,
+    /// One batch becomes the text of its packet, by its net effect or as it came.
+    Encode,
+    /// One packet: from when the target had nothing before it, to the last answer before that to its `COMMIT`.
+    Apply,
+    /// The same packet's `COMMIT`.
+    Commit,
+}
+
+impl Stage {
+    /// All, in the order of the data's way.
+    pub const ALL: &'static [Self] =
+        &[Self::Decode, Self::Assemble, Self::Queue, Self::Schedule, Self::Encode, Self::Apply, Self::Commit];
+
+    /// The stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Assemble => "assemble",
+            Self::Queue => "queue",
+            Self::Schedule => "schedule",
+            Self::Encode => "encode",
+            Self::Apply => "apply",
+            Self::Commit => "commit",
+        }
+    }
+}
+
+/// Row changes by what they do, as the source made them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Inserted.
+    pub inserted: u64,
+    /// Updated.
+    pub updated: u64,
+    /// Deleted.
+    pub deleted: u64,
+}
+
+impl Rows {
+    /// Adds what a rows event changes.
+    pub fn add(&mut self, kind: RowsKind, rows: u64) {
+        let sum = match kind {
+            RowsKind::Insert => &mut self.inserted,
+            RowsKind::Update | RowsKind::PartialUpdate => &mut self.updated,
+            RowsKind::Delete => &mut self.deleted,
+        };
+        *sum = sum.saturating_add(rows);
+    }
+
+    /// All of them.
+    pub const fn total(self) -> u64 {
+        self.inserted.saturating_add(self.updated).saturating_add(self.deleted)
+    }
+}
+
 /// A commit on the target.
 #[derive(Debug, Clone)]
 pub struct Committed<'a> {
@@ -100,7 +175,7 @@ pub struct Committed<'a> {
     /// Source transactions passed because nothing in them is for the target; not in `transactions`.
     pub filtered: u64,
     /// Row changes.
-    pub rows: u64,
+    pub rows: Rows,
     /// Statement events.
     pub statements: u64,
     /// Bytes sent.

@@ -1,12 +1,12 @@
 //! The registered instruments behind [`super::metrics`].
 
 use super::metrics::{self as m, Kind, Metric};
-use super::{Lifecycle, NativeChannel};
+use super::{Lifecycle, NativeChannel, Rows, Stage};
 use crate::control::Cause;
 use crate::error::{Code, Policy};
 use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
-    Registry, TextEncoder, core::Collector,
+    CounterVec, Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, Opts, Registry, TextEncoder, core::Collector,
 };
 use std::collections::HashMap;
 
@@ -76,9 +76,10 @@ pub(super) struct Instruments {
     pub(super) filtered: IntCounter,
     pub(super) skipped: IntCounter,
     pub(super) skipped_alone: IntCounter,
-    pub(super) rows: IntCounter,
+    rows: IntCounterVec,
     pub(super) statements: IntCounter,
     pub(super) commits: IntCounter,
+    pub(super) recorded: Gauge,
     pub(super) ddl: IntCounter,
     pub(super) batch_transactions: Histogram,
     pub(super) batch_bytes: Histogram,
@@ -87,12 +88,17 @@ pub(super) struct Instruments {
     pub(super) queue_depth: GaugeVec,
     pub(super) queue_bytes: GaugeVec,
     pub(super) queue_capacity: GaugeVec,
+    pub(super) queue_capacity_bytes: GaugeVec,
+    pub(super) backpressure: CounterVec,
+    pub(super) workers: IntGauge,
+    pub(super) workers_busy: IntGauge,
     pub(super) native_running: GaugeVec,
     pub(super) native_lag: Gauge,
     pub(super) native_changes: IntCounterVec,
+    pub(super) native_well: Gauge,
     pub(super) retries: IntCounterVec,
     pub(super) errors: IntCounterVec,
-    pub(super) invariants: IntCounterVec,
+    pub(super) invariants: IntCounter,
 }
 
 impl Instruments {
@@ -129,9 +135,10 @@ impl Instruments {
             filtered: transactions.with_label_values(&[m::stage::APPLIED, "filtered"]),
             skipped: transactions.with_label_values(&[m::stage::APPLIED, "skipped"]),
             skipped_alone: counter(r, &m::SKIPPED_TRANSACTIONS_TOTAL),
-            rows: counter(r, &m::ROWS_TOTAL),
+            rows: counters(r, &m::ROWS_TOTAL),
             statements: counter(r, &m::STATEMENTS_TOTAL),
             commits: counter(r, &m::COMMITS_TOTAL),
+            recorded: gauge(r, &m::CHECKPOINT_LAST_TIMESTAMP_SECONDS),
             ddl: counter(r, &m::DDL_TOTAL),
             batch_transactions: histogram(r, &m::BATCH_TRANSACTIONS),
             batch_bytes: histogram(r, &m::BATCH_BYTES),
@@ -139,13 +146,18 @@ impl Instruments {
             stage: histograms(r, &m::STAGE_DURATION_SECONDS),
             queue_depth: gauges(r, &m::QUEUE_DEPTH),
             queue_bytes: gauges(r, &m::QUEUE_BYTES),
-            queue_capacity: gauges(r, &m::QUEUE_CAPACITY_BYTES),
+            queue_capacity: gauges(r, &m::QUEUE_CAPACITY),
+            queue_capacity_bytes: gauges(r, &m::QUEUE_CAPACITY_BYTES),
+            backpressure: seconds(r, &m::BACKPRESSURE_SECONDS_TOTAL),
+            workers: whole(r, &m::WORKERS),
+            workers_busy: whole(r, &m::WORKERS_BUSY),
             native_running: gauges(r, &m::NATIVE_RUNNING),
             native_lag: gauge(r, &m::NATIVE_LAG_SECONDS),
             native_changes: counters(r, &m::NATIVE_CHANGES_TOTAL),
+            native_well: gauge(r, &m::NATIVE_WELL),
             retries: counters(r, &m::APPLY_RETRIES_TOTAL),
             errors: counters(r, &m::ERRORS_TOTAL),
-            invariants: counters(r, &m::INVARIANT_VIOLATIONS_TOTAL),
+            invariants: counter(r, &m::INVARIANT_VIOLATIONS_TOTAL),
             registry,
         };
         this.start_values();
@@ -157,6 +169,13 @@ impl Instruments {
         self.events.get(usize::from(kind))
     }
 
+    /// Row changes committed.
+    pub(super) fn rows(&self, rows: Rows) {
+        for (op, count) in by_op(rows) {
+            self.rows.with_label_values(&[op]).inc_by(count);
+        }
+    }
+
     /// What the target's own replication channel does; NaN where there is none.
     #[allow(clippy::cast_precision_loss, reason = "seconds of lag")]
     pub(super) fn native(&self, channel: Option<&NativeChannel>) {
@@ -166,6 +185,7 @@ impl Instruments {
         for (thread, on) in [("receiver", receives), ("applier", applies)] {
             self.native_running.with_label_values(&[thread]).set(flag(on));
         }
+        self.native_well.set(flag(channel.map(NativeChannel::is_well)));
         let lag = channel.and_then(|channel| channel.lag_seconds);
         self.native_lag.set(lag.map_or(f64::NAN, |seconds| seconds as f64));
     }
@@ -183,7 +203,7 @@ impl Instruments {
 
     fn start_values(&self) {
         let build = gauges(&self.registry, &m::BUILD_INFO);
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), super::REVISION]).set(1.0);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), super::REVISION, super::RUSTC]).set(1.0);
         for state in Lifecycle::ALL {
             self.lifecycle.with_label_values(&[state.as_str()]).set(0.0);
         }
@@ -194,6 +214,11 @@ impl Instruments {
         for applier in m::applier::ALL {
             self.native_changes.with_label_values(&[applier]);
         }
+        self.rows(Rows::default());
+        for stage in Stage::ALL {
+            self.stage.with_label_values(&[stage.as_str()]);
+        }
+        self.backpressure.with_label_values(&[m::stage::READ]);
         for code in Code::ALL {
             self.errors.with_label_values(&[code.as_str(), severity(*code)]);
         }
@@ -201,6 +226,11 @@ impl Instruments {
             self.retries.with_label_values(&[reason]);
         }
     }
+}
+
+/// The values of the label `op`.
+fn by_op(rows: Rows) -> [(&'static str, u64); 3] {
+    [("insert", rows.inserted), ("update", rows.updated), ("delete", rows.deleted)]
 }
 
 /// The label `severity` of an error code.
@@ -241,6 +271,14 @@ fn gauge(registry: &Registry, metric: &Metric) -> Gauge {
 
 fn gauges(registry: &Registry, metric: &Metric) -> GaugeVec {
     registered(registry, metric, built(metric, GaugeVec::new(options(metric), metric.labels)))
+}
+
+fn whole(registry: &Registry, metric: &Metric) -> IntGauge {
+    registered(registry, metric, built(metric, IntGauge::with_opts(options(metric))))
+}
+
+fn seconds(registry: &Registry, metric: &Metric) -> CounterVec {
+    registered(registry, metric, built(metric, CounterVec::new(options(metric), metric.labels)))
 }
 
 fn counter(registry: &Registry, metric: &Metric) -> IntCounter {
@@ -288,10 +326,10 @@ mod tests {
     #[test]
     fn every_metric_without_free_labels_is_exported_from_the_start() {
         let text = Instruments::new("main").encode();
-        let free = ["reason", "queue", "invariant", "stage"];
+        // Codes of errors, names of queues, and what is set when it is asked for.
+        let late = ["reconnects", "queue", "lag_", "last_transaction"];
         for metric in m::ALL {
-            let expected = !metric.labels.iter().any(|label| free.contains(label))
-                || metric.name.contains("transactions");
+            let expected = !late.iter().any(|part| metric.name.contains(part));
             let found = text.contains(&format!("# TYPE {} ", metric.name));
             assert!(found || !expected, "{}", metric.name);
         }

@@ -170,6 +170,7 @@ mod tests {
             queues: vec![Queue {
                 name: "apply".into(),
                 depth: 3,
+                capacity: 4096,
                 bytes: 1_200_000,
                 capacity_bytes: 33_554_432,
             }],

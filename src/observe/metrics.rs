@@ -62,8 +62,8 @@ macro_rules! metrics {
 }
 
 metrics! {
-    BUILD_INFO = "binbridge_build_info", Kind::Gauge, ["version", "revision"],
-        "Always 1; what was built.";
+    BUILD_INFO = "binbridge_build_info", Kind::Gauge, ["version", "revision", "rustc"],
+        "Always 1; what was built, and by which compiler.";
     LIFECYCLE_STATE = "binbridge_lifecycle_state", Kind::Gauge, ["state"],
         "1 for the state the bridge is in, 0 for the others.";
     PAUSED = "binbridge_paused", Kind::Gauge, ["reason"],
@@ -111,40 +111,60 @@ metrics! {
          each once, as committed, filtered (nothing to apply) or skipped (named by an operator).";
     SKIPPED_TRANSACTIONS_TOTAL = "binbridge_skipped_transactions_total", Kind::Counter, [],
         "Source transactions passed over because an operator named them: the target lacks what they changed.";
-    ROWS_TOTAL = "binbridge_rows_total", Kind::Counter, [],
-        "Row changes committed on the target.";
+    ROWS_TOTAL = "binbridge_rows_total", Kind::Counter, ["op"],
+        "Row changes of the source that are committed on the target: insert, update, delete. Where a batch carries the net \
+         effect of its transactions, the target ran fewer.";
     STATEMENTS_TOTAL = "binbridge_statements_total", Kind::Counter, [],
         "Statement events committed on the target.";
     COMMITS_TOTAL = "binbridge_commits_total", Kind::Counter, [],
-        "Commits on the target.";
+        "Commits of transactions on the target, each with the progress row.";
+    CHECKPOINT_LAST_TIMESTAMP_SECONDS = "binbridge_checkpoint_last_timestamp_seconds", Kind::Gauge, [],
+        "When a progress row was last committed on the target, by this machine's clock; NaN before the first since start. It \
+         stands still while the source is idle.";
     DDL_TOTAL = "binbridge_ddl_total", Kind::Counter, [],
         "DDL statements run on the target.";
     BATCH_TRANSACTIONS = "binbridge_batch_transactions", Kind::Histogram(TRANSACTIONS), [],
         "Source transactions that one target commit carries.";
     BATCH_BYTES = "binbridge_batch_bytes", Kind::Histogram(BYTES), [],
-        "Bytes sent to the target for one commit.";
+        "Bytes of events that one target commit carries.";
     COMMIT_LATENCY_SECONDS = "binbridge_commit_latency_seconds", Kind::Histogram(LATENCY), [],
         "From the commit on the source to the commit on the target, per transaction, clock offset subtracted.";
     STAGE_DURATION_SECONDS = "binbridge_stage_duration_seconds", Kind::Histogram(STEP), ["stage"],
-        "Time spent in a stage, per unit of its work.";
+        "Time spent in a stage, per unit of its work. decode, assemble: one event, measured at each 61st. queue: from the \
+         reader's hand-over until a worker takes it, of the oldest transaction of a batch; pauses and limits count. schedule: \
+         one window of transactions checked against the target's tables and shared out. encode: one batch made into its \
+         packet. apply: the packet's changes and progress row on the target, from when nothing was before it on its \
+         connection, a round trip included where none was. commit: its COMMIT. Both as its answers arrive here.";
     QUEUE_DEPTH = "binbridge_queue_depth", Kind::Gauge, ["queue"],
         "Items waiting in a queue.";
+    QUEUE_CAPACITY = "binbridge_queue_capacity", Kind::Gauge, ["queue"],
+        "Items a queue may hold.";
     QUEUE_BYTES = "binbridge_queue_bytes", Kind::Gauge, ["queue"],
-        "Bytes waiting in a queue.";
+        "Bytes waiting in a queue or taken from it and not committed yet.";
     QUEUE_CAPACITY_BYTES = "binbridge_queue_capacity_bytes", Kind::Gauge, ["queue"],
-        "Bytes a queue may hold.";
+        "What binbridge_queue_bytes may be.";
+    BACKPRESSURE_SECONDS_TOTAL = "binbridge_backpressure_seconds_total", Kind::Counter, ["stage"],
+        "Time a stage waited for room behind it: read, for memory or a place in the queue. A pause fills both.";
+    WORKERS = "binbridge_workers", Kind::Gauge, [],
+        "Connections that apply; 0 while the bridge applies nothing at all.";
+    WORKERS_BUSY = "binbridge_workers_busy", Kind::Gauge, [],
+        "Those of them that encode a batch or wait for the target.";
     NATIVE_RUNNING = "binbridge_native_running", Kind::Gauge, ["thread"],
         "Of the target's own replication channel: 1 while its receiver is connected, its applier runs; NaN without a channel.";
     NATIVE_LAG_SECONDS = "binbridge_native_lag_seconds", Kind::Gauge, [],
         "The lag that the target's own replication channel reports (Seconds_Behind_Source); NaN while it reports none.";
     NATIVE_CHANGES_TOTAL = "binbridge_native_changes_total", Kind::Counter, ["to"],
         "Changes of who applies: take-overs from the target's own replication channel (bridge), hand-backs to it (native).";
+    NATIVE_WELL = "binbridge_native_well", Kind::Gauge, [],
+        "1 while the target's own replication channel is well by the rules for taking over, 0 while it is not; NaN without a \
+         channel.";
     APPLY_RETRIES_TOTAL = "binbridge_apply_retries_total", Kind::Counter, ["reason"],
-        "Target commits tried again.";
+        "Batches tried again: deadlock, lock_wait, or connection, for those under way when it was lost (one that turns out \
+         to be committed is not applied again).";
     ERRORS_TOTAL = "binbridge_errors_total", Kind::Counter, ["code", "severity"],
         "Errors by code; transient ones are retried, definite ones stop the bridge.";
-    INVARIANT_VIOLATIONS_TOTAL = "binbridge_invariant_violations_total", Kind::Counter, ["invariant"],
-        "Broken invariants of the program. Must stay 0.";
+    INVARIANT_VIOLATIONS_TOTAL = "binbridge_invariant_violations_total", Kind::Counter, [],
+        "Broken invariants of the program. Must stay 0; the log says which.";
 }
 
 /// The values of the label `to`: who applies from now on.
@@ -157,8 +177,10 @@ pub mod applier {
     pub const ALL: [&str; 2] = [BRIDGE, NATIVE];
 }
 
-/// The values of the label `stage` of lag and transactions.
+/// Values of the label `stage`; those of durations are [`Stage`](super::Stage)'s.
 pub mod stage {
+    /// Reading from the source.
+    pub const READ: &str = "read";
     /// Read from the source.
     pub const RECEIVED: &str = "received";
     /// Committed on the target.

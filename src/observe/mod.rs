@@ -9,6 +9,7 @@ pub mod assets;
 mod backlog;
 mod command;
 mod event;
+mod gauges;
 mod history;
 mod instruments;
 pub mod lag;
@@ -23,10 +24,10 @@ mod state;
 mod thread;
 mod token;
 
-pub use event::{Committed, End, Lifecycle, NativeChannel};
+pub use event::{Committed, End, Lifecycle, NativeChannel, Rows, Stage};
 pub use history::{Sample, Series};
 pub use line::line;
-pub use observer::Observer;
+pub use observer::{Counted, Observer};
 pub use snapshot::Snapshot;
 pub use thread::{Options, Running, line_interval, serve};
 
@@ -35,3 +36,6 @@ const REVISION: &str = match option_env!("BINBRIDGE_REVISION") {
     Some(revision) => revision,
     None => "unknown",
 };
+
+/// The compiler this was built by, as `build.rs` says it.
+const RUSTC: &str = env!("BINBRIDGE_RUSTC");

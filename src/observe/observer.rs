@@ -6,10 +6,11 @@ use super::metrics::stage;
 use super::orders;
 use super::snapshot::{LagStatus, LastError, Latency, Margin, Position, Queue, Ready, Snapshot};
 use super::state::{State, milliseconds};
-use super::{Committed, End, Lifecycle, NativeChannel, Series};
-use crate::control::{Cause, Control};
+use super::{Committed, End, Lifecycle, NativeChannel, Series, Stage};
+use crate::control::Control;
 use crate::error::{Code, Error, Policy};
 use crate::position::Coordinates;
+use prometheus::IntGauge;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,9 +19,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Observer {
     bridge: String,
     started_us: u64,
-    instruments: Instruments,
+    pub(super) instruments: Instruments,
     state: Mutex<State>,
-    control: Arc<Control>,
+    pub(super) control: Arc<Control>,
+}
+
+/// Counts while it lives.
+#[derive(Debug)]
+pub struct Counted(IntGauge);
+
+impl Counted {
+    fn in_gauge(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Observer {
@@ -138,7 +156,7 @@ impl Observer {
         let instruments = &self.instruments;
         instruments.committed.inc_by(batch.transactions);
         instruments.filtered.inc_by(batch.filtered);
-        instruments.rows.inc_by(batch.rows);
+        instruments.rows(batch.rows);
         instruments.statements.inc_by(batch.statements);
         instruments.commits.inc();
         instruments.batch_transactions.observe(float(batch.transactions));
@@ -164,10 +182,15 @@ impl Observer {
         self.state().totals.ddl += 1;
     }
 
-    /// A commit is tried again: `deadlock`, `lock_wait` or `connection`.
-    pub fn retry(&self, reason: &'static str) {
-        self.instruments.retries.with_label_values(&[reason]).inc();
-        self.state().totals.retries += 1;
+    /// The progress row says a new place, without a transaction.
+    pub fn place_recorded(&self) {
+        self.state().recorded_us = Some(now_us());
+    }
+
+    /// Batches are tried again: `deadlock`, `lock_wait` or `connection`.
+    pub fn retry(&self, reason: &'static str, batches: u64) {
+        self.instruments.retries.with_label_values(&[reason]).inc_by(batches);
+        self.state().totals.retries += batches;
     }
 
     /// An operator named these transactions to be passed; their position still advances through [`Self::committed`].
@@ -191,24 +214,34 @@ impl Observer {
         self.note_error(error.code(), words.to_owned());
     }
 
-    /// An invariant of the program is broken.
-    pub fn invariant(&self, name: &'static str) {
-        self.instruments.invariants.with_label_values(&[name]).inc();
-    }
-
-    /// What a queue holds now.
-    pub fn queue(&self, name: &'static str, depth: usize, bytes: usize, capacity_bytes: usize) {
+    /// What a queue holds now, and may hold; by its name.
+    pub fn queue(&self, name: &'static str, mut queue: Queue) {
+        name.clone_into(&mut queue.name);
         let mut state = self.state();
-        if let Some((_, queue)) = state.queues.iter_mut().find(|(known, _)| *known == name) {
-            (queue.depth, queue.bytes, queue.capacity_bytes) = (depth, bytes, capacity_bytes);
-            return;
+        match state.queues.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = queue,
+            None => state.queues.push((name, queue)),
         }
-        state.queues.push((name, Queue { name: name.to_owned(), depth, bytes, capacity_bytes }));
     }
 
     /// A stage took this long for one unit of its work.
-    pub fn stage(&self, stage: &'static str, took: Duration) {
-        self.instruments.stage.with_label_values(&[stage]).observe(took.as_secs_f64());
+    pub fn stage(&self, stage: Stage, took: Duration) {
+        self.instruments.stage.with_label_values(&[stage.as_str()]).observe(took.as_secs_f64());
+    }
+
+    /// The reader waited for so long for room.
+    pub fn backpressure(&self, waited: Duration) {
+        self.instruments.backpressure.with_label_values(&[stage::READ]).inc_by(waited.as_secs_f64());
+    }
+
+    /// There is one worker more.
+    pub fn worker(&self) -> Counted {
+        Counted::in_gauge(&self.instruments.workers)
+    }
+
+    /// One worker more has something to do.
+    pub fn busy(&self) -> Counted {
+        Counted::in_gauge(&self.instruments.workers_busy)
     }
 
     /// A poll of the source's end of log: its end and its files with their sizes, oldest first. `None`: not known this
@@ -288,56 +321,11 @@ impl Observer {
         self.instruments.encode()
     }
 
-    fn set_gauges(&self, state: &State, now_us: u64) {
-        let instruments = &self.instruments;
-        let ordered = self.control.orders();
-        for cause in Cause::ALL {
-            let on = ordered.paused.as_ref().is_some_and(|paused| paused.by == *cause);
-            instruments.paused.with_label_values(&[cause.as_str()]).set(f64::from(u8::from(on)));
-        }
-        let shown = orders::shown(state, &ordered).0;
-        for lifecycle in Lifecycle::ALL {
-            let on = f64::from(u8::from(*lifecycle == shown));
-            instruments.lifecycle.with_label_values(&[lifecycle.as_str()]).set(on);
-        }
-        instruments.source_connected.set(f64::from(u8::from(state.source.connected)));
-        instruments.target_connected.set(f64::from(u8::from(state.target.connected)));
-        let (received, applied) = (state.lag_received(now_us), state.lag_applied(now_us));
-        for (stage, lag, newest_us) in [
-            (stage::RECEIVED, received, state.newest_received_us),
-            (stage::APPLIED, applied, state.newest_applied_us),
-            (stage::DURABLE, applied, state.newest_applied_us),
-        ] {
-            instruments.lag.with_label_values(&[stage]).set(lag.seconds().unwrap_or(f64::NAN));
-            instruments
-                .lag_known
-                .with_label_values(&[stage])
-                .set(f64::from(u8::from(lag.seconds().is_some())));
-            instruments.last_transaction.with_label_values(&[stage]).set(timestamp(newest_us));
-        }
-        instruments.lag_transactions.set(float(state.backlog.transactions()));
-        instruments.lag_bytes.set(state.lag_bytes(now_us).map_or(f64::NAN, float));
-        instruments.caught_up.set(timestamp(state.caught_up_us));
-        instruments.heartbeat.set(timestamp(state.heartbeat_us));
-        instruments.source_end.set(timestamp(state.end.as_ref().map(|(_, us)| *us)));
-        instruments.clock_offset.set(state.offset_us.map_or(f64::NAN, seconds));
-        let (files, bytes) = match state.purge_margin() {
-            None => (f64::NAN, f64::NAN),
-            Some(PurgeMargin::Gone) => (-1.0, f64::NAN),
-            Some(PurgeMargin::Kept { files, bytes }) => (float(files as u64), float(bytes)),
-        };
-        instruments.native(state.native.as_ref());
-        instruments.purge_margin_files.set(files);
-        instruments.purge_margin_bytes.set(bytes);
-        for (name, queue) in &state.queues {
-            instruments.queue_depth.with_label_values(&[name]).set(float(queue.depth as u64));
-            instruments.queue_bytes.with_label_values(&[name]).set(float(queue.bytes as u64));
-            instruments.queue_capacity.with_label_values(&[name]).set(float(queue.capacity_bytes as u64));
-        }
-    }
-
     fn note_error(&self, code: Code, message: String) {
         self.instruments.errors.with_label_values(&[code.as_str(), severity(code)]).inc();
+        if code == Code::Invariant {
+            self.instruments.invariants.inc();
+        }
         let mut state = self.state();
         state.totals.errors += 1;
         state.last_error = Some(LastError {
@@ -408,23 +396,20 @@ fn now_us() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn timestamp(us: Option<u64>) -> f64 {
-    us.map_or(f64::NAN, |us| float(us) / 1e6)
-}
-
 #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
-fn float(value: u64) -> f64 {
+pub(super) fn float(value: u64) -> f64 {
     value as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "clock offsets are far below 2^52 us")]
-fn seconds(us: i64) -> f64 {
+pub(super) fn seconds(us: i64) -> f64 {
     us as f64 / 1e6
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::Rows;
 
     fn at(offset: u64) -> Coordinates {
         Coordinates::new("b.000001", offset)
@@ -464,7 +449,7 @@ mod tests {
             passed: 2,
             transactions: 1,
             filtered: 1,
-            rows: 7,
+            rows: Rows { inserted: 4, updated: 2, deleted: 1 },
             statements: 0,
             bytes: 640,
             newest_committed_us: Some(source_us),
@@ -476,7 +461,9 @@ mod tests {
         let p50 = now.latency.p50_ms.unwrap();
         assert!((250.0..2000.0).contains(&p50), "{p50}");
         let metrics = observer.metrics();
-        assert!(metrics.contains("binbridge_rows_total{bridge=\"main\"} 7"));
+        for (op, rows) in [("insert", 4), ("update", 2), ("delete", 1)] {
+            assert!(metrics.contains(&format!("binbridge_rows_total{{op=\"{op}\",bridge=\"main\"}} {rows}")));
+        }
         assert!(metrics.contains("binbridge_commit_latency_seconds_count{bridge=\"main\"} 1"));
     }
 
@@ -492,6 +479,47 @@ mod tests {
         assert_eq!((error.remedy.as_str(), error.transient), (Code::RowMissing.remedy(), false));
         let counted = "binbridge_errors_total{code=\"BB4002\",severity=\"definite\",bridge=\"main\"} 1";
         assert!(observer.metrics().contains(counted));
+    }
+
+    fn metric(observer: &Observer, series: &str) -> f64 {
+        let metrics = observer.metrics();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series)).unwrap();
+        line.trim().parse().unwrap()
+    }
+
+    #[test]
+    fn a_broken_invariant_is_counted_and_no_other_error_is() {
+        let observer = Observer::new("main");
+        let broken = || metric(&observer, "binbridge_invariant_violations_total{bridge=\"main\"}");
+        observer.failure(&Error::new(Code::RowMissing, "update finds no row"));
+        assert!(broken() < 0.5, "exported before the first, or no increase would be seen");
+        observer.failure(&Error::new(Code::Invariant, "there is no worker 7"));
+        assert!((broken() - 1.0).abs() < 0.5);
+    }
+
+    #[test]
+    fn workers_count_while_they_are_there() {
+        let observer = Observer::new("main");
+        let counts = || {
+            ["binbridge_workers{bridge=\"main\"}", "binbridge_workers_busy{bridge=\"main\"}"]
+                .map(|series| metric(&observer, series).to_string())
+        };
+        let workers = [observer.worker(), observer.worker()];
+        let busy = observer.busy();
+        assert_eq!(counts(), ["2", "1"]);
+        drop(busy);
+        assert_eq!(counts(), ["2", "0"]);
+        drop(workers);
+        assert_eq!(counts(), ["0", "0"]);
+    }
+
+    #[test]
+    fn progress_is_as_old_as_its_last_commit_with_or_without_a_transaction() {
+        let observer = caught_up();
+        let recorded = || metric(&observer, "binbridge_checkpoint_last_timestamp_seconds{bridge=\"main\"}");
+        assert!(recorded().is_nan());
+        observer.place_recorded();
+        assert!((recorded() - float(now_us()) / 1e6).abs() < 60.0);
     }
 
     #[test]

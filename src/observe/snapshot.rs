@@ -213,6 +213,9 @@ pub struct Queue {
     pub name: String,
     /// Items in it.
     pub depth: usize,
+    /// Items it may hold.
+    #[serde(default)]
+    pub capacity: usize,
     /// Bytes in it.
     pub bytes: usize,
     /// Bytes it may hold.

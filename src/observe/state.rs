@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) latencies: Latencies,
     pub(super) history: History,
     pub(super) last_commit: Option<LastCommit>,
+    /// When a progress row was last committed.
+    pub(super) recorded_us: Option<u64>,
     pub(super) last_error: Option<LastError>,
     pub(super) native: Option<NativeChannel>,
 }
@@ -80,6 +82,7 @@ impl State {
             latencies: Latencies::new(),
             history: History::default(),
             last_commit: None,
+            recorded_us: None,
             last_error: None,
             native: None,
         }
@@ -143,11 +146,12 @@ impl State {
         self.newest_applied_us = batch.newest_committed_us.or(self.newest_applied_us);
         self.totals.applied = self.totals.applied.saturating_add(batch.transactions);
         self.totals.filtered = self.totals.filtered.saturating_add(batch.filtered);
-        self.totals.rows = self.totals.rows.saturating_add(batch.rows);
+        self.totals.rows = self.totals.rows.saturating_add(batch.rows.total());
         self.totals.statements = self.totals.statements.saturating_add(batch.statements);
         self.totals.commits = self.totals.commits.saturating_add(1);
         self.last_commit =
             Some(LastCommit { at_ms: now_us / 1000, transactions: batch.transactions, bytes: batch.bytes });
+        self.recorded_us = Some(now_us);
         self.note_reached(now_us);
     }
 
@@ -254,6 +258,7 @@ pub(super) fn milliseconds(us: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::Rows;
 
     const SECOND: u64 = 1_000_000;
 
@@ -268,7 +273,7 @@ mod tests {
             passed: transactions,
             transactions,
             filtered: 0,
-            rows: 0,
+            rows: Rows::default(),
             statements: 0,
             bytes: 0,
             newest_committed_us: None,

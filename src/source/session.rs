@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bail;
 use crate::binlog::{Body, Decoder, Event, PayloadReader, PayloadStream, kind};
+use crate::clock::Sampler;
 use crate::error::{Code, Error, Result, ServerError};
 use crate::failpoint;
 use crate::position::{Coordinates, GtidSet, Start};
@@ -100,6 +101,8 @@ pub struct Stream {
     skip_before: Option<u64>,
     /// A compressed transaction whose events are being handed out.
     payload: Option<Payload>,
+    sampler: Sampler,
+    decoding: Option<Duration>,
 }
 
 /// Events inside a payload have no place of their own: going on is possible before or after the whole only.
@@ -151,6 +154,8 @@ impl Stream {
             offset: Offset::new(offset),
             skip_before,
             payload: None,
+            sampler: Sampler::default(),
+            decoding: None,
         })
     }
 
@@ -177,7 +182,9 @@ impl Stream {
             }
             let packet = self.connection.read_packet().await?;
             let raw = event_bytes(packet)?;
+            let began = self.sampler.start();
             let event = self.decoder.decode(raw).map_err(|error| error.context(self.place()))?;
+            self.decoding = began.map(|began| began.elapsed()).or(self.decoding);
             failpoint::hit("source.after_event");
             let located = self.locate(event);
             if let Body::Payload(payload) = &located.event.body {
@@ -205,6 +212,11 @@ impl Stream {
         }
         self.skip_before = None;
         Ok(())
+    }
+
+    /// How long it took to decode one of the events since the last call, if one was timed.
+    pub fn take_decoding(&mut self) -> Option<Duration> {
+        self.decoding.take()
     }
 
     fn is_wanted(&self, located: &Located) -> bool {
@@ -265,7 +277,9 @@ impl Stream {
             self.payload = None;
             return Ok(None);
         };
+        let began = self.sampler.start();
         let event = self.decoder.decode_inner(raw).map_err(place)?;
+        self.decoding = began.map(|began| began.elapsed()).or(self.decoding);
         Ok(Some(Located { event, ..payload.outer.clone() }))
     }
 

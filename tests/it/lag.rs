@@ -74,3 +74,43 @@ fn lag_is_zero_in_step_grows_while_the_target_hangs_and_is_unknown_without_a_sou
     wait_until("lag 0 after the source is back", LIMIT, || applied_lag(&pair.bridge) == Some(0.0));
     assert_eq!(pair.bridge.stop().code(), Some(0), "{}", pair.bridge.log());
 }
+
+#[test]
+fn the_metrics_tell_what_was_applied_where_the_time_went_and_what_was_sent_again() {
+    let mut pair = pair();
+    let app = |sql: &str| pair.source.sql_as(APP, sql).unwrap();
+    app("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, v INT);
+         INSERT INTO shop.t VALUES (1, 1), (2, 2), (3, 3); UPDATE shop.t SET v = 0 WHERE id < 3; DELETE FROM shop.t WHERE id = 1");
+    // Enough events for those that are timed.
+    app(&(10..60).map(|id| format!("INSERT INTO shop.t VALUES ({id}, 0)")).collect::<Vec<_>>().join(";"));
+    pair.bridge.wait_caught_up(&pair.source, LIMIT);
+    let read = |series: &str| metric(&pair.bridge, series).unwrap_or(f64::NAN);
+    for (op, least) in [("insert", 53.0), ("update", 2.0), ("delete", 1.0)] {
+        let rows = read(&format!("binbridge_rows_total{{op=\"{op}\""));
+        assert!(rows >= least && rows < least + 20.0, "{op}: {rows}");
+    }
+    for stage in ["decode", "assemble", "queue", "schedule", "encode", "apply", "commit"] {
+        let labels = format!("{{stage=\"{stage}\"");
+        assert!(read(&format!("binbridge_stage_duration_seconds_count{labels}")) >= 1.0, "{stage}");
+        assert!(read(&format!("binbridge_stage_duration_seconds_sum{labels}")) > 0.0, "{stage}");
+    }
+    assert!(read("binbridge_workers{") >= 1.0);
+    assert!(read("binbridge_checkpoint_last_timestamp_seconds{") > 1e9);
+    assert!(read("binbridge_queue_capacity{") >= 1.0);
+    wait_until("rest", LIMIT, || {
+        read("binbridge_queue_depth{") < 0.5
+            && read("binbridge_queue_bytes{") < 0.5
+            && read("binbridge_workers_busy{") < 0.5
+    });
+    assert!(read("binbridge_apply_retries_total{reason=\"connection\"") < 0.5);
+
+    pair.proxy.hold(Direction::ToClient);
+    app("INSERT INTO shop.t VALUES (5, 5)");
+    wait_until("a busy worker", LIMIT, || read("binbridge_workers_busy{") > 0.5);
+    pair.proxy.cut_now();
+    pair.proxy.release(Direction::ToClient);
+    wait_until("a retry", LIMIT, || read("binbridge_apply_retries_total{reason=\"connection\"") > 0.5);
+    pair.bridge.wait_caught_up(&pair.source, LIMIT);
+    assert_eq!(pair.target.sql("SELECT v FROM shop.t WHERE id = 5"), "5");
+    assert_eq!(pair.bridge.stop().code(), Some(0), "{}", pair.bridge.log());
+}

@@ -191,7 +191,7 @@ fn every_recorded_fixture_is_in_the_manifest() {
 #[test]
 fn the_top_of_the_project_holds_what_it_should() {
     let expected = ["benches", "proto-fixtures", "src", "target", "tests"];
-    let files = ["CHANGELOG.md", "Cargo.lock", "Cargo.toml", "LICENSE", "Makefile", "README.md"];
+    let files = ["CHANGELOG.md", "Cargo.lock", "Cargo.toml", "LICENSE", "Makefile", "README.md", "build.rs"];
     for entry in fs::read_dir(root()).unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let known = expected.contains(&name.as_str()) || files.contains(&name.as_str());
