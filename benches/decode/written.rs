@@ -25,7 +25,7 @@ const STMT_END: u16 = 1;
 pub(crate) enum Shape {
     /// Transactions of sysbench's `oltp_write_only`: two updates, a delete and an insert of 190-byte rows.
     Oltp,
-    /// `INSERT`s of a thousand of such rows each, in full rows events.
+    /// `INSERT`s of a thousand of such rows each, in full rows events; their keys are random, which is the worst for merging.
     Bulk,
     /// `UPDATE`s of five hundred rows of forty columns of all common types each, a fifth of them NULL.
     Wide,
