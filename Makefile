@@ -10,7 +10,8 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 CHECKED = --all-targets --features failpoints
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-catchup bench-latency bench-memory soak drill fuzz clean tools fuzz-tools
+.PHONY: help demo test lint bench bench-catchup bench-latency bench-memory bench-decode soak drill fuzz clean tools \
+        fuzz-tools
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,11 @@ bench-latency: tools ## Commit to commit, beside the native replica; writes targ
 
 bench-memory: tools ## Memory in steady state and under a 1 GiB transaction; writes target/bench/memory.json
 	$(CARGO) bench --bench rig -- memory
+
+bench-decode: tools ## The reader stage by stage, beside mysql_common and mysqlbinlog; writes target/bench/decode.json
+	@mkdir -p "$(TARGET_DIR)/bench"
+	BENCH_OUT="$(abspath $(TARGET_DIR)/bench)" $(CARGO) bench --manifest-path benches/decode/Cargo.toml \
+	  --target-dir "$(TARGET_DIR)/decode"
 
 soak: tools ## The kill test in its long form; SEEDS=n says how many seeds
 	SOAK_SEEDS=$(SEEDS) $(CARGO) test --features failpoints --test it soak -- --nocapture

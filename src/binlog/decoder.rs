@@ -104,7 +104,7 @@ impl Decoder {
     }
 
     /// Verifies and takes off the checksum.
-    fn strip(&self, header: &Header, raw: Bytes) -> Result<Bytes> {
+    fn strip(&self, header: &Header, mut raw: Bytes) -> Result<Bytes> {
         if header.kind == kind::FORMAT_DESCRIPTION {
             return FormatDescription::strip(&raw);
         }
@@ -120,7 +120,9 @@ impl Decoder {
         if checksum::crc32(content) != found {
             return Err(bad(header.kind, content.len(), "its checksum is wrong"));
         }
-        Ok(raw.slice(..content.len()))
+        let end = content.len();
+        raw.truncate(end);
+        Ok(raw)
     }
 
     fn body(&mut self, header: &Header, bytes: &Bytes) -> Result<Body> {

@@ -108,16 +108,16 @@ impl RowsEvent {
         let (rest, before) = input.settle(bitmap(rest))?;
         let two = matches!(kind, RowsKind::Update | RowsKind::PartialUpdate);
         let (rest, after) = if two { input.settle(bitmap(rest))? } else { (rest, before) };
-        let share = |bits| {
-            Bitmap::new(input.share(bits), columns).ok_or_else(|| input.bad(counted_at, "ends too early"))
+        let held = |bits| {
+            Bitmap::new(bits, columns, input.event).ok_or_else(|| input.bad(counted_at, "ends too early"))
         };
         Ok(Self {
             kind,
             table,
             flags,
             extra: input.share(extra),
-            before: share(before)?,
-            after: share(after)?,
+            before: held(before)?,
+            after: held(after)?,
             data: input.share(rest),
             header_len: input.event.len().saturating_sub(rest.len()),
         })

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::transaction::{Change, Clock, Routed, RowsChange};
 
 use super::claims::{Claim, KeyPlan, Texture};
-use super::hash::Hash;
+use super::hash::{ByHash, Hash};
 use super::layout::Layout;
 use super::{Reach, Rule, TableKeys, TableName};
 
@@ -49,7 +49,7 @@ pub struct Footprint {
 #[derive(Debug, Default)]
 pub struct Footprints {
     /// By the address of the table map; each entry keeps its map alive, so the address stays its own.
-    compiled: HashMap<usize, (Arc<Routed>, Arc<Compiled>)>,
+    compiled: ByHash<usize, (Arc<Routed>, Arc<Compiled>)>,
     ids: HashMap<KeyName, u32>,
     signatures: Vec<Signature>,
 }
@@ -87,6 +87,15 @@ struct Compiled {
     parents: Vec<u32>,
     children: Vec<u32>,
     cascades: [bool; 2],
+}
+
+/// Memory that a transaction's events use one after the other.
+#[derive(Default)]
+struct Scratch<'a> {
+    /// Cells that count, of the row at hand.
+    cells: [Vec<Cell<'a>>; 2],
+    /// The bytes of its primary key.
+    key: Vec<u8>,
 }
 
 /// More compiled table maps than this at once are compiled anew.
@@ -128,13 +137,14 @@ impl Footprints {
         keys: impl Fn(&Arc<Routed>) -> Option<Arc<TableKeys>>,
         into: &mut Footprint,
     ) -> Result<()> {
+        let mut scratch = Scratch::default();
         for change in changes {
             match change {
                 Change::Statement(_) => into.statement = true,
                 Change::Rows(rows) => match keys(&rows.table) {
                     Some(keys) => {
                         let compiled = self.compiled(&rows.table, &keys);
-                        self.rows(rows, &compiled, into)?;
+                        self.rows(rows, &compiled, &mut scratch, into)?;
                     }
                     None => into.everything = true,
                 },
@@ -143,19 +153,27 @@ impl Footprints {
         Ok(())
     }
 
-    fn rows(&self, change: &RowsChange, table: &Compiled, into: &mut Footprint) -> Result<()> {
+    fn rows<'a>(
+        &self,
+        change: &'a RowsChange,
+        table: &Compiled,
+        scratch: &mut Scratch<'a>,
+        into: &mut Footprint,
+    ) -> Result<()> {
         let event = &change.event;
-        let mut cells = [Vec::new(), Vec::new()];
-        let mut key = Vec::new();
+        // Not more than there can be: each row has a byte.
+        let rows = usize::try_from(change.rows).unwrap_or(usize::MAX).min(event.data.len());
+        into.needs.reserve(rows.saturating_mul(table.claims_per_row(event.kind)));
+        let Scratch { cells, key } = scratch;
         for row in event.rows() {
             let Row { before, after } = row?;
-            pick(&table.layout, [before, after], &mut cells);
-            let [before, after] = &cells;
+            pick(&table.layout, [before, after], cells);
+            let [before, after] = &*cells;
             if table.cascades(event, before, after) {
                 into.everything = true;
                 return Ok(());
             }
-            self.row_itself(event.kind, table, (before, after), &mut key, into);
+            self.row_itself(event.kind, table, (before, after), key, into);
             let update = matches!(event.kind, RowsKind::Update | RowsKind::PartialUpdate);
             let keys = |ids: &[u32], plans: &[KeyPlan], mode: Mode, into: &mut Footprint| {
                 let changed = |plan: &KeyPlan| !(update && plan.unchanged(before, after));
@@ -296,6 +314,16 @@ impl Footprints {
 }
 
 impl Compiled {
+    /// How many claims most rows make: updates hardly ever change a key.
+    fn claims_per_row(&self, kind: RowsKind) -> usize {
+        match kind {
+            RowsKind::Insert | RowsKind::Delete => {
+                1 + self.unique.len() + self.children.len() + self.parents.len()
+            }
+            RowsKind::Update | RowsKind::PartialUpdate => 1,
+        }
+    }
+
     /// Whether the server may change rows of other tables along with this one.
     fn cascades(&self, event: &RowsEvent, before: &[Cell<'_>], after: &[Cell<'_>]) -> bool {
         if event.flags & RowsEvent::NO_FOREIGN_KEY_CHECKS != 0 {

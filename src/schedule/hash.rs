@@ -1,5 +1,8 @@
 //! A fast hash of 64 bits. What collides is taken for the same thing, which costs time and nothing else.
 
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+
 /// The hash of what was added so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hash(u64);
@@ -48,7 +51,10 @@ fn fold(one: u64, other: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-/// For maps whose keys are such hashes, or small numbers, already.
+/// A map whose keys are such hashes, small numbers or addresses already.
+pub(super) type ByHash<K, V> = HashMap<K, V, BuildHasherDefault<Hashed>>;
+
+/// What such maps hash with.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Hashed(u64);
 
@@ -65,6 +71,10 @@ impl std::hash::Hasher for Hashed {
 
     fn write_u64(&mut self, word: u64) {
         self.0 = fold(self.0 ^ word, MULTIPLIER);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
     }
 }
 

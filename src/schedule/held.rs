@@ -6,8 +6,14 @@ pub(super) type Group = u32;
 /// Number of a segment; never used twice, greater than 0.
 pub(super) type SegmentId = u32;
 
-/// A table of more slots is given up, not emptied: small batches would pay for the one large one before them.
+/// A table of more slots is given up, not emptied, if few of them were used: small batches would go on paying for the one
+/// large one before them.
 const MOST_KEPT: usize = 1 << 12;
+
+/// Whether a table is worth emptying. One that grew for what it held is: the next batch is likely to be as large.
+fn is_kept(slots: usize, used: usize) -> bool {
+    slots <= MOST_KEPT || used.saturating_mul(16) >= slots
+}
 
 /// Values by hash and group, each belonging to a segment.
 #[derive(Debug)]
@@ -54,7 +60,7 @@ impl<T: Copy + Default> Held<T> {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        if self.slots.len() > MOST_KEPT {
+        if !is_kept(self.slots.len(), self.used) {
             *self = Self::default();
         } else if self.used > 0 {
             self.slots.fill(Slot::default());
@@ -87,15 +93,16 @@ impl<T: Copy + Default> Held<T> {
 /// Numbers of entries by hash; the caller knows what the entries are.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// Hash and number + 1; 0: empty.
-    slots: Vec<(u64, u32)>,
+    /// The hash's lower half, which is all that places it, and number + 1; 0: empty. The table is read all over: what is
+    /// half as large is half as often not in the cache.
+    slots: Vec<(u32, u32)>,
     used: usize,
 }
 
 impl Index {
     /// The number put in last under this hash that is the one meant.
     pub(super) fn find(&self, hash: u64, meant: impl Fn(u32) -> bool) -> Option<u32> {
-        self.slots.get(self.place(hash, meant)?).and_then(|(_, number)| number.checked_sub(1))
+        self.slots.get(self.place(half(hash), meant)?).and_then(|(_, number)| number.checked_sub(1))
     }
 
     /// Puts a number in, in the place of the one meant if there is one.
@@ -111,17 +118,18 @@ impl Index {
                 }
             }
         }
-        if let Some(at) = self.place(hash, meant)
+        let half = half(hash);
+        if let Some(at) = self.place(half, meant)
             && let Some(into) = self.slots.get_mut(at)
         {
             self.used += usize::from(into.1 == 0);
-            *into = (hash, number + 1);
+            *into = (half, number + 1);
         }
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        if self.slots.len() > MOST_KEPT {
+        if !is_kept(self.slots.len(), self.used) {
             *self = Self::default();
         } else if self.used > 0 {
             self.slots.fill((0, 0));
@@ -129,13 +137,18 @@ impl Index {
         }
     }
 
-    fn place(&self, hash: u64, meant: impl Fn(u32) -> bool) -> Option<usize> {
-        probe(self.slots.len(), hash).find(|at| {
+    fn place(&self, half: u32, meant: impl Fn(u32) -> bool) -> Option<usize> {
+        probe(self.slots.len(), u64::from(half)).find(|at| {
             self.slots.get(*at).is_some_and(|(other, number)| {
-                number.checked_sub(1).is_none_or(|number| *other == hash && meant(number))
+                number.checked_sub(1).is_none_or(|number| *other == half && meant(number))
             })
         })
     }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+fn half(hash: u64) -> u32 {
+    hash as u32
 }
 
 /// The slots to try, in order. The number of slots is a power of two.
@@ -175,5 +188,26 @@ mod tests {
         assert_eq!(index.find(9, |other| keys[other as usize] == "a"), Some(2));
         assert_eq!(index.find(9, |other| keys[other as usize] == "b"), Some(1));
         assert_eq!(index.find(8, |_| true), None);
+    }
+
+    #[test]
+    fn a_large_table_is_emptied_after_large_batches_and_given_up_after_a_small_one() {
+        let (mut index, mut held) = (Index::default(), Held::<u32>::default());
+        let mut batch = |rows: u32| {
+            index.clear();
+            held.clear();
+            for row in 0..rows {
+                let hash = u64::from(row.wrapping_mul(0x9E37_79B9));
+                assert_eq!(index.find(hash, |_| true), None);
+                assert_eq!(held.find(hash, 0, 1), None);
+                index.put(hash, row, |_| true);
+                *held.entry(hash, 0, 1).unwrap() = row;
+            }
+            (index.slots.len(), held.slots.len())
+        };
+        let large = batch(100_000);
+        assert_eq!(batch(90_000), large);
+        assert_eq!(batch(10), large);
+        assert_eq!(batch(10), (64, 64));
     }
 }

@@ -79,9 +79,11 @@ impl Layout {
     /// Picks the cells that count, in the order of columns.
     pub(super) fn pick<'a>(&self, image: &Image<'a>, into: &mut Vec<Cell<'a>>) {
         into.clear();
-        into.extend(
-            self.wanted.iter().zip(image.cells()).filter(|(wanted, _)| **wanted).map(|(_, cell)| cell),
-        );
+        for (wanted, cell) in self.wanted.iter().zip(image.cells()) {
+            if *wanted {
+                into.push(cell);
+            }
+        }
     }
 
     /// Appends the primary key's bytes: different for different keys. False if the cells do not hold it.
@@ -91,10 +93,10 @@ impl Layout {
             let Some(Cell::Bytes(bytes)) = cells.get(part.cell) else { return false };
             match part.order {
                 Order::Fixed | Order::Text => into.extend_from_slice(bytes),
-                Order::Unsigned => into.extend(bytes.iter().rev()),
+                Order::Unsigned => big_endian(bytes, into),
                 Order::Signed => {
                     let first = into.len();
-                    into.extend(bytes.iter().rev());
+                    big_endian(bytes, into);
                     if let Some(byte) = into.get_mut(first) {
                         *byte ^= 0x80;
                     }
@@ -130,6 +132,15 @@ impl Layout {
         self.primary.iter_mut().flatten().for_each(|part| place(&mut part.cell));
         let plans = self.unique.iter_mut().chain(&mut self.parents).chain(&mut self.children);
         plans.flat_map(|plan| &mut plan.parts).for_each(|part| place(&mut part.cell));
+    }
+}
+
+/// Appends a little-endian number with its high bytes first.
+fn big_endian(bytes: &[u8], into: &mut Vec<u8>) {
+    let first = into.len();
+    into.extend_from_slice(bytes);
+    if let Some(number) = into.get_mut(first..) {
+        number.reverse();
     }
 }
 

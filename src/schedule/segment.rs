@@ -67,6 +67,8 @@ pub(super) struct Segments {
     values: Held<u32>,
     references: Held<Both>,
     last: SegmentId,
+    /// Memory for putting rows in order.
+    places: Vec<Place>,
 }
 
 impl Segments {
@@ -188,18 +190,16 @@ impl Segments {
 
     /// Ends the current segment of a group: its rows are put in order.
     pub(super) fn end(&mut self, group: u32, order: &Order<'_, '_>) {
-        let next = self.last + 1;
-        let Some(group) = self.group_mut(group) else { return };
-        if group.live.is_empty() {
-            return;
-        }
-        let mut live = std::mem::take(&mut group.live);
-        live.retain(|row| !vanished(*row, order.rows));
-        live.sort_unstable_by(|one, other| order.compare(*one, *other));
-        group.out.append(&mut live);
-        group.live = live;
-        group.segment = next;
-        self.last = next;
+        let Self { groups, places, last, .. } = self;
+        let group = usize::try_from(group).ok().and_then(|group| groups.get_mut(group));
+        let Some(group) = group.filter(|group| !group.live.is_empty()) else { return };
+        let present = group.live.drain(..).filter(|row| !vanished(*row, order.rows));
+        places.clear();
+        places.extend(present.map(|row| order.place(row)));
+        places.sort_unstable_by(|one, other| order.compare(one, other));
+        group.out.extend(places.iter().map(|place| place.row));
+        *last += 1;
+        group.segment = *last;
     }
 
     /// Moves the rows of a group's ended segments on.
@@ -226,21 +226,37 @@ pub(super) struct Order<'r, 'a> {
     pub(super) arena: &'r [u8],
 }
 
+/// What decides over a row's place, as numbers that lie together: a segment's rows are many, and lie far apart.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Step, table and shape.
+    part: (u8, u32, u32, u32),
+    /// The first bytes of the key; for a table that refers to itself, when the row became what it is.
+    within: u64,
+    row: u32,
+}
+
 impl Order<'_, '_> {
-    fn compare(&self, one: u32, other: u32) -> Ordering {
-        let (Some(one), Some(other)) = (entry(self.rows, one), entry(self.rows, other)) else {
-            return Ordering::Equal;
-        };
-        let by_table = self.step(one).cmp(&self.step(other)).then(one.slot.cmp(&other.slot));
-        if by_table != Ordering::Equal {
-            return by_table;
-        }
-        let slot = usize::try_from(one.slot).ok().and_then(|slot| self.tables.slots.get(slot));
-        if slot.is_some_and(|slot| slot.own_parent) {
-            return one.order.cmp(&other.order);
-        }
-        let by_key = || one.prefix.cmp(&other.prefix).then_with(|| self.key(one).cmp(self.key(other)));
-        one.shape.cmp(&other.shape).then_with(by_key)
+    fn place(&self, row: u32) -> Place {
+        let Some(entry) = entry(self.rows, row) else { return Place { part: (0, 0, 0, 0), within: 0, row } };
+        let (step, rank) = self.step(entry);
+        let own_parent = self.is_own_parent(entry);
+        let (shape, within) =
+            if own_parent { (0, u64::from(entry.order)) } else { (entry.shape, entry.prefix) };
+        Place { part: (step, rank, entry.slot, shape), within, row }
+    }
+
+    fn compare(&self, one: &Place, other: &Place) -> Ordering {
+        let numbers = one.part.cmp(&other.part).then(one.within.cmp(&other.within));
+        numbers.then_with(|| match (entry(self.rows, one.row), entry(self.rows, other.row)) {
+            (Some(one), Some(other)) if !self.is_own_parent(one) => self.key(one).cmp(self.key(other)),
+            _ => Ordering::Equal,
+        })
+    }
+
+    fn is_own_parent(&self, entry: &Entry<'_>) -> bool {
+        let slot = usize::try_from(entry.slot).ok().and_then(|slot| self.tables.slots.get(slot));
+        slot.is_some_and(|slot| slot.own_parent)
     }
 
     /// Deletes, children first; inserts, parents first; updates.

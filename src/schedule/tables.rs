@@ -7,6 +7,7 @@ use crate::binlog::RowsEvent;
 use crate::transaction::{Change, Routed};
 
 use super::foreign::{Relation, Side, Standing};
+use super::hash::ByHash;
 use super::layout::Layout;
 use super::{Rule, TableKeys, TableName};
 
@@ -54,7 +55,7 @@ pub(super) struct Tables<'a> {
     pub(super) groups: Vec<bool>,
     /// How many unique keys there are.
     pub(super) keys: usize,
-    by_address: HashMap<usize, u32>,
+    by_address: ByHash<usize, u32>,
 }
 
 /// What is known of a table for one of its maps.

@@ -2,11 +2,10 @@
 //! other workers still have of earlier windows.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use super::footprint::{Footprint, Mode, Need};
-use super::hash::Hashed;
+use super::hash::ByHash;
 
 /// A set of workers, one bit each.
 type Workers = u64;
@@ -32,8 +31,6 @@ pub struct Windows {
     last: u64,
 }
 
-type ByHash<V> = HashMap<u64, V, BuildHasherDefault<Hashed>>;
-
 /// What the workers have of a window.
 #[derive(Debug, Default)]
 struct Open {
@@ -41,8 +38,8 @@ struct Open {
     /// Workers that have something of it left.
     workers: Workers,
     everything: Workers,
-    values: ByHash<Holders>,
-    keys: ByHash<KeyHolders>,
+    values: ByHash<u64, Holders>,
+    keys: ByHash<u64, KeyHolders>,
     /// For each worker, the earliest of its transactions by the source's clock, and the earliest with a statement.
     clocks: Vec<(Earliest, Earliest)>,
 }
@@ -303,8 +300,8 @@ impl Components {
         let count = u32::try_from(footprints.len()).unwrap_or(u32::MAX);
         let mut components = Self { leader: (0..count).collect() };
         components.join_by_clock(footprints);
-        let mut values: ByHash<Claimed> = ByHash::default();
-        let mut keys: ByHash<KeyClaimed> = ByHash::default();
+        let mut values: ByHash<u64, Claimed> = ByHash::default();
+        let mut keys: ByHash<u64, KeyClaimed> = ByHash::default();
         for (place, footprint) in (0..count).zip(footprints) {
             for need in &footprint.needs {
                 let key = keys.entry(u64::from(need.key)).or_default();

@@ -1,6 +1,5 @@
 //! From the changes of a batch to their net effect, in the order in which it goes out.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::transaction::{Change, Routed, StatementChange};
 
 use super::TableKeys;
+use super::hash::ByHash;
 use super::layout::Layout;
 use super::merge::{Entry, Shape};
 use super::tables::{Known, Tables};
@@ -21,7 +21,7 @@ mod build;
 #[derive(Debug, Default)]
 pub struct Planner {
     /// By the address of the table map; each entry keeps its map alive, so the address stays its own.
-    compiled: HashMap<usize, (Arc<Routed>, Known)>,
+    compiled: ByHash<usize, (Arc<Routed>, Known)>,
     scratch: build::Scratch,
 }
 
