@@ -15,6 +15,7 @@ mod support;
 mod bad_input;
 mod basics;
 mod check;
+mod collations;
 #[cfg(feature = "failpoints")]
 mod drill;
 mod fidelity;

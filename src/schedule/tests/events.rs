@@ -5,21 +5,18 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::TableName;
-use super::schema::{COLUMNS, Line, Nature, Schema, TEXTS, Value};
+use super::history::{Columns, Lines};
+use super::schema::{BINARIES, COLUMNS, DECIMALS, Generated, Line, Nature, Schema, TEXTS, Value};
 use super::store::{Refusal, RowChange, Store};
 use crate::binlog::{Body, Cell, Decoder, Header, Image, QueryEvent, RowsEvent, StatusVars, kind};
 use crate::transaction::{Change, Context, Routed, RowsChange, StatementChange};
 
-/// Which columns an image holds.
-pub(super) type Columns = [bool; COLUMNS];
-/// Rows events of one table, kind and shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lines {
-    pub(super) table: usize,
-    pub(super) flags: u16,
-    pub(super) before: Columns,
-    pub(super) after: Columns,
-    pub(super) rows: Vec<(Option<Line>, Option<Line>)>,
+/// Numbers of table maps; a table's other map has a higher one, and longer strings.
+const FIRST_ID: u64 = 100;
+const OTHER_ID: u64 = 200;
+
+fn map_id(table: usize, other: bool) -> u64 {
+    table as u64 + if other { OTHER_ID } else { FIRST_ID }
 }
 
 pub(super) fn event(kind: u8, body: &[u8]) -> Bytes {
@@ -29,22 +26,29 @@ pub(super) fn event(kind: u8, body: &[u8]) -> Bytes {
     [&header[..], body].concat().into()
 }
 
-fn table_map(number: usize, name: &TableName, schema: &Schema) -> Bytes {
+fn table_map(number: usize, other: bool, name: &TableName, schema: &Schema) -> Bytes {
+    let table = &schema.tables[number];
     let mut body = BytesMut::new();
-    body.put_uint_le(100 + number as u64, 6);
-    body.put_u16_le(1);
+    body.put_uint_le(map_id(number, other), 6);
+    // The last is TM_GENERATED_INVISIBLE_PK_F.
+    body.put_u16_le(if table.generated == Generated::Both { 5 } else { 1 });
     for name in [&name.schema, &name.table] {
         body.put_u8(u8::try_from(name.len()).unwrap());
         body.put_slice(name.as_bytes());
         body.put_u8(0);
     }
     let (mut types, mut meta) = (Vec::new(), Vec::new());
-    for nature in &schema.tables[number].natures {
+    for nature in &table.natures {
         match nature {
             Nature::Int => types.push(3),
-            Nature::Text(_) => {
+            Nature::Text(_) | Nature::Binary => {
                 types.push(15);
-                meta.extend_from_slice(&[40, 0]);
+                // From 256 bytes on the length takes two.
+                meta.extend_from_slice(&[40, u8::from(other)]);
+            }
+            Nature::Decimal => {
+                types.push(246);
+                meta.extend_from_slice(&[5, 2]);
             }
             Nature::Double => {
                 types.push(5);
@@ -64,27 +68,34 @@ fn bits(of: impl Iterator<Item = bool>) -> u8 {
     of.enumerate().fold(0, |bits, (index, on)| bits | (u8::from(on) << index))
 }
 
-fn image(line: &Line, held: Columns, body: &mut BytesMut) {
-    let values = || line.iter().zip(held).filter(|(_, held)| *held).map(|(value, _)| value);
+fn image(line: &Line, natures: &[Nature], (held, long): (Columns, bool), body: &mut BytesMut) {
+    let length = |body: &mut BytesMut, bytes: usize| body.put_uint_le(bytes as u64, if long { 2 } else { 1 });
+    let values = || line.iter().zip(natures).zip(held).filter(|(_, held)| *held).map(|(value, _)| value);
     if values().next().is_some() {
-        body.put_u8(bits(values().map(|value| *value == Value::Null)));
+        body.put_u8(bits(values().map(|(value, _)| *value == Value::Null)));
     }
-    for value in values() {
+    for (value, nature) in values() {
         match value {
             Value::Null => {}
             Value::Int(number) => body.put_i32_le(*number),
             Value::Double(bits) => body.put_u64_le(*bits),
             Value::Text(text) => {
-                body.put_u8(u8::try_from(text.len()).unwrap());
+                length(body, text.len());
                 body.put_slice(text.as_bytes());
+            }
+            Value::Raw(bytes) => {
+                if *nature == Nature::Binary {
+                    length(body, bytes.len());
+                }
+                body.put_slice(bytes);
             }
         }
     }
 }
 
-fn rows_event(lines: &Lines) -> Bytes {
+fn rows_event(lines: &Lines, natures: &[Nature]) -> Bytes {
     let mut body = BytesMut::new();
-    body.put_uint_le(100 + lines.table as u64, 6);
+    body.put_uint_le(map_id(lines.table, lines.other_map), 6);
     body.put_u16_le(lines.flags | RowsEvent::STMT_END);
     body.put_u16_le(2);
     body.put_u8(u8::try_from(COLUMNS).unwrap());
@@ -95,15 +106,21 @@ fn rows_event(lines: &Lines) -> Bytes {
         }
     }
     for (before, after) in &lines.rows {
-        for (line, held) in [(before, lines.before), (after, lines.after)] {
-            if let Some(line) = line {
-                image(line, held, &mut body);
+        if let Some(line) = before {
+            image(line, natures, (lines.before, lines.other_map), &mut body);
+        }
+        if let Some(line) = after {
+            if lines.partial {
+                // No options: the image is a plain one.
+                body.put_u8(0);
             }
+            image(line, natures, (lines.after, lines.other_map), &mut body);
         }
     }
     let code = match (has_before, has_after) {
         (false, _) => kind::WRITE_ROWS,
         (true, false) => kind::DELETE_ROWS,
+        (true, true) if lines.partial => kind::PARTIAL_UPDATE_ROWS,
         (true, true) => kind::UPDATE_ROWS,
     };
     event(code, &body)
@@ -112,30 +129,30 @@ fn rows_event(lines: &Lines) -> Bytes {
 /// Makes changes of a schema's tables.
 pub(super) struct Source {
     decoder: Decoder,
-    maps: Vec<Bytes>,
-    routed: Vec<Arc<Routed>>,
+    natures: Vec<[Nature; COLUMNS]>,
+    /// Each table's map, and its other one.
+    maps: Vec<[Arc<Routed>; 2]>,
 }
 
 impl Source {
     pub(super) fn new(schema: &Schema) -> Self {
         let mut decoder = Decoder::new(false);
-        let (mut maps, mut routed) = (Vec::new(), Vec::new());
-        for number in 0..schema.tables.len() {
+        let mut routed = |number: usize, other: bool| {
             let name = Schema::name(number);
-            let bytes = table_map(number, &name, schema);
-            let Body::TableMap(map) = decoder.decode_inner(bytes.clone()).unwrap().body else { panic!() };
-            let event = bytes.clone();
-            routed.push(Arc::new(Routed { map, schema: name.schema, table: name.table, event }));
-            maps.push(bytes);
-        }
-        Self { decoder, maps, routed }
+            let event = table_map(number, other, &name, schema);
+            let Body::TableMap(map) = decoder.decode_inner(event.clone()).unwrap().body else { panic!() };
+            Arc::new(Routed { map, schema: name.schema, table: name.table, event })
+        };
+        let maps = (0..schema.tables.len()).map(|number| [false, true].map(|other| routed(number, other)));
+        let maps = maps.collect();
+        Self { decoder, natures: schema.tables.iter().map(|table| table.natures).collect(), maps }
     }
 
     pub(super) fn rows(&mut self, lines: &Lines) -> Change {
-        self.decoder.decode_inner(self.maps[lines.table].clone()).unwrap();
-        let event = self.decoder.decode_inner(rows_event(lines)).unwrap();
+        let table = Arc::clone(&self.maps[lines.table][usize::from(lines.other_map)]);
+        self.decoder.decode_inner(table.event.clone()).unwrap();
+        let event = self.decoder.decode_inner(rows_event(lines, &self.natures[lines.table])).unwrap();
         let Body::Rows(rows) = event.body else { panic!() };
-        let table = Arc::clone(&self.routed[lines.table]);
         Change::Rows(RowsChange { table, event: rows, bytes: event.bytes, rows: lines.rows.len() as u64 })
     }
 
@@ -189,12 +206,13 @@ pub(super) fn apply(events: &[u8], schema: &Schema, store: &mut Store<'_>) -> Re
 
 fn apply_rows(event: &RowsEvent, schema: &Schema, store: &mut Store<'_>) -> Result<usize, Refusal> {
     let table: usize = event.table.table[1..].parse().unwrap();
+    let natures = &schema.tables[table].natures;
     let no_foreign_keys = event.flags & RowsEvent::NO_FOREIGN_KEY_CHECKS != 0;
     let mut count = 0;
     for row in event.rows() {
         let row = row.unwrap();
         let (before, after) =
-            (row.before.map(|row| read(&row, schema)), row.after.map(|row| read(&row, schema)));
+            (row.before.map(|row| read(&row, natures)), row.after.map(|row| read(&row, natures)));
         let before = before.map(|before| store.find(table, &before)).transpose()?;
         let after = after.map(|after| {
             let old = |column: usize| before.as_ref().map_or(Value::Null, |line| line[column].clone());
@@ -210,9 +228,11 @@ fn apply_rows(event: &RowsEvent, schema: &Schema, store: &mut Store<'_>) -> Resu
     Ok(count)
 }
 
-fn read(image: &Image<'_>, schema: &Schema) -> Vec<Option<Value>> {
-    let natures = schema.tables[0].natures;
-    let value = |(cell, nature): (Cell<'_>, Nature)| match (cell, nature) {
+fn read(image: &Image<'_>, natures: &[Nature]) -> Vec<Option<Value>> {
+    let raw = |among: &[&'static [u8]], bytes: &[u8]| {
+        among.iter().find(|own| **own == bytes).map(|own| Value::Raw(own))
+    };
+    let value = |(cell, nature): (Cell<'_>, &Nature)| match (cell, nature) {
         (Cell::Null, _) => Some(Value::Null),
         (Cell::Bytes(bytes), Nature::Int) => Some(Value::Int(i32::from_le_bytes(bytes.try_into().unwrap()))),
         (Cell::Bytes(bytes), Nature::Double) => {
@@ -221,6 +241,8 @@ fn read(image: &Image<'_>, schema: &Schema) -> Vec<Option<Value>> {
         (Cell::Bytes(bytes), Nature::Text(_)) => {
             TEXTS.iter().find(|text| text.as_bytes() == bytes).map(|text| Value::Text(text))
         }
+        (Cell::Bytes(bytes), Nature::Decimal) => raw(&DECIMALS, bytes),
+        (Cell::Bytes(bytes), Nature::Binary) => raw(&BINARIES, bytes),
         (Cell::Absent | Cell::Diff(_), _) => None,
     };
     image.cells().zip(natures).map(value).collect()

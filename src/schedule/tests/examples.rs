@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::super::{Collation, Item, Planner, Reach, Run};
-use super::events::{Lines, Source};
-use super::schema::{Action, COLUMNS, Line, Nature, Reference, Schema, Table, Value};
+use super::events::Source;
+use super::history::Lines;
+use super::schema::{Action, COLUMNS, Generated, Images, Line, Nature, Reference, Schema, Table, Value};
 use crate::binlog::{Body, Decoder, Header, RowsEvent, RowsKind};
 use crate::transaction::{Change, Routed};
 
@@ -15,13 +16,17 @@ fn table(primary: Option<usize>, unique: &[usize]) -> Table {
         primary: primary.map(|column| vec![column]),
         unique: unique.iter().map(|column| vec![*column]).collect(),
         references: Vec::new(),
-        minimal: false,
+        images: Images::Full,
+        generated: Generated::Neither,
+        partial: false,
+        two_maps: false,
         reach: Reach::Values,
     }
 }
 
 fn child_of(parent: usize, on_delete: Action) -> Table {
-    let reference = Reference { column: 3, parent, to: 0, on_delete, on_update: Action::Restrict };
+    let (columns, to) = (vec![3], vec![0]);
+    let reference = Reference { columns, parent, to, on_delete, on_update: Action::Restrict };
     Table { references: vec![reference], ..table(Some(0), &[]) }
 }
 
@@ -36,7 +41,8 @@ fn line(id: i32, u: i32, parent: i32) -> Line {
 
 fn lines(table: usize, flags: u16, before: Option<Line>, after: Option<Line>) -> Lines {
     let all = [true; COLUMNS];
-    Lines { table, flags, before: all, after: all, rows: vec![(before, after)] }
+    let rows = vec![(before, after)];
+    Lines { table, flags, before: all, after: all, partial: false, other_map: false, rows }
 }
 
 fn insert(table: usize, line: Line) -> Lines {
@@ -167,7 +173,7 @@ fn a_cascade_may_reach_through_a_table_that_the_batch_does_not_have() {
 #[test]
 fn a_deleted_row_leaves_the_value_that_it_had_at_first() {
     // Tables that refer to one another: neither's deletes come before the other's.
-    let circle = Reference { to: 1, ..child_of(0, Action::Restrict).references[0] };
+    let circle = Reference { to: vec![1], ..child_of(0, Action::Restrict).references[0].clone() };
     let child = Table { references: vec![circle], ..table(Some(0), &[]) };
     let parent = Table { unique: vec![vec![1]], ..child_of(1, Action::Restrict) };
     let schema = schema(vec![parent, child]);

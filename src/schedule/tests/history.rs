@@ -1,9 +1,24 @@
 //! Random histories that a source could have logged.
 
-use super::events::{Columns, Lines};
-use super::schema::{COLUMNS, Line, Schema, Value};
+use super::RowsEvent;
+use super::schema::{COLUMNS, Images, Line, Nature, Schema, Value};
 use super::store::{RowChange, Store};
-use crate::binlog::RowsEvent;
+
+/// Which columns an image holds.
+pub(super) type Columns = [bool; COLUMNS];
+
+/// Rows events of one table, kind and shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lines {
+    pub(super) table: usize,
+    pub(super) flags: u16,
+    pub(super) before: Columns,
+    pub(super) after: Columns,
+    pub(super) partial: bool,
+    /// Under the table's other map.
+    pub(super) other_map: bool,
+    pub(super) rows: Vec<(Option<Line>, Option<Line>)>,
+}
 
 /// A step: what, which table, which row, and six values. Zeros make the simplest.
 pub(super) type Draw = (u8, u8, u8, [u8; COLUMNS]);
@@ -12,6 +27,11 @@ pub(super) type Draw = (u8, u8, u8, [u8; COLUMNS]);
 pub(super) struct History<'s> {
     pub(super) start: Store<'s>,
     pub(super) steps: Vec<Step>,
+    /// For each step the rows that it changed on the source, those of cascades included.
+    pub(super) touched: Vec<Vec<RowChange>>,
+    /// The changes that were asked for, before the beginning's end and after it.
+    #[allow(dead_code, reason = "real servers are asked so in the integration tests")]
+    pub(super) asked: [Vec<RowChange>; 2],
     /// Both sides must come to this.
     pub(super) end: Store<'s>,
 }
@@ -26,12 +46,16 @@ impl<'s> History<'s> {
     /// Follows the draws as far as the schema allows them.
     pub(super) fn new(schema: &'s Schema, before: &[Draw], draws: &[Draw]) -> Self {
         let mut store = Store::new(schema);
+        let mut earlier = Vec::new();
         for (_, table, row, values) in before {
-            if let Some(change) = change(schema, &store, (0, *table, *row, *values)) {
-                let _ = store.apply(&change);
+            if let Some(change) = change(schema, &store, (0, *table, *row, *values))
+                && store.apply(&change).is_ok()
+            {
+                earlier.push(change);
             }
         }
-        let mut history = Self { start: store.clone(), steps: Vec::new(), end: store };
+        let (start, asked) = (store.clone(), [earlier, Vec::new()]);
+        let mut history = Self { start, steps: Vec::new(), touched: Vec::new(), asked, end: store };
         for draw in draws {
             history.step(schema, *draw);
         }
@@ -51,8 +75,10 @@ impl<'s> History<'s> {
             return;
         }
         self.end = after;
+        self.asked[1].push(change.clone());
         // Few statements: they stop everything.
-        if draw.0 == 255 {
+        if draw.0 > 251 {
+            self.touched.push(cascaded.into_iter().chain([change.clone()]).collect());
             self.steps.push(Step::Statement(change));
             return;
         }
@@ -68,33 +94,54 @@ impl<'s> History<'s> {
             flags |= RowsEvent::RELAXED_UNIQUE;
         }
         self.log(schema, &change, flags, draw);
+        if let Some(touched) = self.touched.last_mut() {
+            touched.extend(cascaded);
+        }
     }
 
     fn log(&mut self, schema: &Schema, change: &RowChange, flags: u16, draw: Draw) {
         let (before, after) = held(schema, change, draw.2 & 1 == 1);
+        let shape = &schema.tables[change.table];
+        let partial = shape.partial && change.before.is_some() && change.after.is_some();
+        let other_map = shape.two_maps && draw.1 & 128 != 0;
         let row = (change.before.clone(), change.after.clone());
         let kind = |row: &(Option<Line>, Option<Line>)| (row.0.is_some(), row.1.is_some());
         if let Some(Step::Rows(last)) = self.steps.last_mut()
             && draw.0 & 64 != 0
             && (last.table, last.flags, last.before, last.after) == (change.table, flags, before, after)
+            && last.other_map == other_map
             && kind(&last.rows[0]) == kind(&row)
         {
             last.rows.push(row);
+            self.touched.last_mut().into_iter().for_each(|touched| touched.push(change.clone()));
             return;
         }
-        self.steps.push(Step::Rows(Lines { table: change.table, flags, before, after, rows: vec![row] }));
+        let table = change.table;
+        self.touched.push(vec![change.clone()]);
+        self.steps.push(Step::Rows(Lines {
+            table,
+            flags,
+            before,
+            after,
+            partial,
+            other_map,
+            rows: vec![row],
+        }));
     }
 }
 
 /// Which columns the images hold.
 fn held(schema: &Schema, change: &RowChange, sparse: bool) -> (Columns, Columns) {
     let table = &schema.tables[change.table];
-    if !table.minimal {
-        return ([true; COLUMNS], [true; COLUMNS]);
-    }
-    let key: Columns =
-        std::array::from_fn(|column| table.primary.as_ref().is_none_or(|key| key.contains(&column)));
+    let in_key = |column: usize| table.primary.as_ref().is_none_or(|key| key.contains(&column));
+    let always = |column: usize| match table.images {
+        Images::Full => true,
+        Images::Minimal => false,
+        Images::Noblob => !matches!(table.natures[column], Nature::Text(_)),
+    };
+    let key: Columns = std::array::from_fn(|column| in_key(column) || always(column));
     let after = std::array::from_fn(|column| match (&change.before, &change.after) {
+        _ if always(column) => true,
         (Some(before), Some(after)) => before[column] != after[column],
         // A column that was not given has its default, NULL.
         (None, Some(after)) => !sparse || after[column] != Value::Null,

@@ -1,6 +1,6 @@
 //! A store that enforces every key under its collation and every foreign key at once, as InnoDB does.
 
-use super::schema::{Action, Line, Reference, Schema, Value};
+use super::schema::{Action, Line, Nature, Reference, Schema, Value};
 
 /// A row's change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl<'s> Store<'s> {
         self.unique(table, after, Some(place))?;
         self.tables[table][place].clone_from(after);
         for reference in &self.schema.tables[table].references {
-            if before[reference.column] != after[reference.column] {
+            if reference.columns.iter().any(|column| before[*column] != after[*column]) {
                 self.parent_is_there(table, reference, after, checks)?;
             }
         }
@@ -147,16 +147,14 @@ impl<'s> Store<'s> {
     }
 
     fn parent_is_there(&self, table: usize, reference: &Reference, line: &Line, checks: bool) -> Outcome {
-        let value = &line[reference.column];
-        if !checks || *value == Value::Null || self.has(reference.parent, reference.to, value) {
+        let values = picked(line, &reference.columns);
+        let parents = || self.tables[reference.parent].iter();
+        let natures = &self.schema.tables[reference.parent].natures;
+        let same = |parent: &Line| alike(natures, &reference.to, parent, &values);
+        if !checks || values.contains(&Value::Null) || parents().any(same) {
             return Ok(());
         }
         Err(Refusal::NoParent(table))
-    }
-
-    fn has(&self, table: usize, column: usize, value: &Value) -> bool {
-        let nature = self.schema.tables[table].natures[column];
-        self.tables[table].iter().any(|line| nature.normal(&line[column]) == nature.normal(value))
     }
 
     /// What becomes of the children of a row that goes (`after` is none) or changes. A change of bytes counts.
@@ -164,13 +162,13 @@ impl<'s> Store<'s> {
         let schema = self.schema;
         for (child, shape) in schema.tables.iter().enumerate() {
             for reference in shape.references.iter().filter(|reference| reference.parent == table) {
-                let old = &before[reference.to];
-                let new = after.map(|line| &line[reference.to]);
-                if new == Some(old) || *old == Value::Null {
+                let old = picked(before, &reference.to);
+                let new = after.map(|line| picked(line, &reference.to));
+                if new.as_ref() == Some(&old) || old.contains(&Value::Null) {
                     continue;
                 }
                 let action = if after.is_some() { reference.on_update } else { reference.on_delete };
-                self.follow(child, reference, old, action, new)?;
+                self.follow(child, reference, &old, action, new.as_deref())?;
             }
         }
         Ok(())
@@ -180,32 +178,26 @@ impl<'s> Store<'s> {
         &mut self,
         child: usize,
         reference: &Reference,
-        old: &Value,
+        old: &[Value],
         action: Action,
-        new: Option<&Value>,
+        new: Option<&[Value]>,
     ) -> Outcome {
-        let nature = self.schema.tables[child].natures[reference.column];
-        let refers = |line: &&Line| nature.normal(&line[reference.column]) == nature.normal(old);
+        let shape = &self.schema.tables[child];
+        let refers = |line: &&Line| alike(&shape.natures, &reference.columns, line, old);
         while let Some(line) = self.tables[child].iter().find(refers).cloned() {
             if action == Action::Restrict || self.depth > 30 {
                 return Err(Refusal::HasChildren(child));
             }
-            if action == Action::SetNull && !self.schema.tables[child].is_nullable(reference.column) {
-                return Err(Refusal::HasChildren(child));
-            }
             let mut changed = line.clone();
-            changed[reference.column] = match (action, new) {
-                (Action::Cascade, Some(new)) => new.clone(),
-                _ => Value::Null,
-            };
-            let deleted = action == Action::Cascade && new.is_none();
-            if changed[reference.column] == Value::Null
-                && !deleted
-                && !self.schema.tables[child].is_nullable(reference.column)
-            {
-                return Err(Refusal::HasChildren(child));
+            for (at, column) in reference.columns.iter().enumerate() {
+                changed[*column] = match (action, new) {
+                    (Action::Cascade, Some(new)) => new[at].clone(),
+                    _ => Value::Null,
+                };
             }
-            if !deleted && nature.normal(&changed[reference.column]) == nature.normal(old) {
+            let deleted = action == Action::Cascade && new.is_none();
+            let cannot = |column: &usize| changed[*column] == Value::Null && !shape.is_nullable(*column);
+            if !deleted && (reference.columns.iter().any(cannot) || refers(&&changed)) {
                 return Err(Refusal::HasChildren(child));
             }
             self.depth += 1;
@@ -227,4 +219,16 @@ impl<'s> Store<'s> {
         self.tables[table][place].clone_from(after);
         self.children_follow(table, before, Some(after))
     }
+}
+
+fn picked(line: &Line, columns: &[usize]) -> Vec<Value> {
+    columns.iter().map(|column| line[*column].clone()).collect()
+}
+
+/// Whether columns of a line are equal to values.
+fn alike(natures: &[Nature], columns: &[usize], line: &Line, values: &[Value]) -> bool {
+    columns.iter().zip(values).all(|(column, value)| {
+        let nature = natures[*column];
+        nature.normal(&line[*column]) == nature.normal(value)
+    })
 }

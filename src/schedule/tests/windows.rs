@@ -11,6 +11,7 @@ use proptest::test_runner::{RngSeed, TestRunner};
 
 use super::super::footprint::{Mode, Need};
 use super::super::{Footprint, Footprints, Item, Planner, Share, TableKeys, Windows};
+use super::clock::clocks;
 use super::events::{Source, apply};
 use super::history::{Draw, History, Step};
 use super::schema::Schema;
@@ -61,10 +62,15 @@ impl Stage<'_> {
     }
 }
 
-fn transactions(source: &mut Source, stage: &mut Stage<'_>, steps: &[Step], cuts: &[u8]) -> Vec<Transaction> {
+fn transactions(
+    source: &mut Source,
+    stage: &mut Stage<'_>,
+    history: &History<'_>,
+    cuts: &[u8],
+) -> Vec<Transaction> {
     let mut footprints = Footprints::default();
-    let mut all: Vec<Vec<Change>> = Vec::new();
-    for (index, step) in steps.iter().enumerate() {
+    let (mut all, mut touched): (Vec<Vec<Change>>, Vec<Vec<RowChange>>) = (Vec::new(), Vec::new());
+    for (index, (step, rows)) in history.steps.iter().zip(&history.touched).enumerate() {
         let change = match step {
             Step::Rows(lines) => source.rows(lines),
             Step::Statement(change) => {
@@ -73,16 +79,24 @@ fn transactions(source: &mut Source, stage: &mut Stage<'_>, steps: &[Step], cuts
             }
         };
         let begins = cuts.get(index % cuts.len().max(1)).is_none_or(|cut| cut % 3 > 0);
-        match all.last_mut() {
-            Some(last) if !begins => last.push(change),
-            _ => all.push(vec![change]),
+        match all.last_mut().zip(touched.last_mut()) {
+            Some((last, touched)) if !begins => {
+                last.push(change);
+                touched.extend_from_slice(rows);
+            }
+            _ => {
+                all.push(vec![change]);
+                touched.push(rows.clone());
+            }
         }
     }
+    let coarse = |index: usize| cuts.get(index % cuts.len().max(1)).is_none_or(|cut| cut / 3 % 4 == 0);
+    let clocks = clocks(stage.schema, &touched, coarse);
     let keys = stage.keys.clone();
-    (1_i64..)
+    clocks
+        .into_iter()
         .zip(all)
-        .map(|(number, changes)| {
-            let clock = Clock { last_committed: number - 1, sequence_number: number };
+        .map(|(clock, changes)| {
             let mut footprint = Footprint::new(clock, Arc::from("b.000001"), 1 + changes.len());
             let keys_of = |routed: &Arc<Routed>| Stage::keys_of(&keys, routed);
             footprints.add(changes.iter(), keys_of, &mut footprint).unwrap();
@@ -97,6 +111,8 @@ struct Seen {
     windows: Cell<usize>,
     shared_out: Cell<usize>,
     waited: Cell<usize>,
+    /// Windows with a statement of which something else went to another worker.
+    statements_apart: Cell<usize>,
 }
 
 fn holds(
@@ -110,7 +126,7 @@ fn holds(
     let keys = (0..schema.tables.len()).map(|table| Arc::new(schema.keys(table))).collect();
     let store = history.start.clone();
     let mut stage = Stage { schema, statements: Vec::new(), keys, planner: Planner::default(), store };
-    let transactions = transactions(&mut Source::new(schema), &mut stage, &history.steps, choices);
+    let transactions = transactions(&mut Source::new(schema), &mut stage, &history, choices);
     let mut windows = Windows::default();
     let mut queues: Vec<VecDeque<(u64, usize, Share)>> = vec![VecDeque::new(); workers];
     let mut next = 0;
@@ -137,6 +153,8 @@ fn holds(
             let (number, shares) = windows.split(&of, &loads);
             seen.windows.set(seen.windows.get() + 1);
             seen.shared_out.set(seen.shared_out.get() + usize::from(shares.len() > 1));
+            let apart = shares.len() > 1 && of.iter().any(|footprint| footprint.statement);
+            seen.statements_apart.set(seen.statements_apart.get() + usize::from(apart));
             for share in shares {
                 prop_assert!(share.members.is_sorted());
                 queues[share.worker].push_back((number, next, share));
@@ -167,7 +185,7 @@ fn any_interleaving_of_workers_leaves_what_the_plain_order_leaves() {
         ..ProptestConfig::default()
     };
     let draw = || any::<Draw>();
-    let schema = (any::<bool>(), vec(any::<[u8; 8]>(), 1..4));
+    let schema = (any::<bool>(), vec(any::<[u8; 10]>(), 1..4));
     let strategy = (schema, vec(draw(), 0..20), vec(draw(), 0..50), vec(any::<u8>(), 1..40), 2_usize..5);
     let seen = Seen::default();
     TestRunner::new(config)
@@ -178,6 +196,7 @@ fn any_interleaving_of_workers_leaves_what_the_plain_order_leaves() {
     // The proof is over windows of which many are shared out, and over workers that have to wait.
     assert!(seen.shared_out.get() * 10 > seen.windows.get(), "{seen:?}");
     assert!(seen.waited.get() * 60 > seen.windows.get(), "{seen:?}");
+    assert!(seen.statements_apart.get() * 200 > seen.windows.get(), "{seen:?}");
 }
 
 fn conflict(earlier: &Footprint, later: &Footprint) -> bool {

@@ -1,16 +1,11 @@
-//! Net batches: the same rows as the changes one by one, on real servers.
+//! A random workload over tables of every shape.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use crate::support::{
-    Bridge, BridgeOptions, Server, ServerOptions, Session, azure_options, compare, dump_restore,
-};
-
-const LIMIT: Duration = Duration::from_secs(120);
+use crate::support::Session;
 
 /// Tables of every shape that merging must know about.
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
 CREATE TABLE plain (id INT AUTO_INCREMENT PRIMARY KEY, k INT, v VARCHAR(40), KEY (k));
 CREATE TABLE moving (id INT PRIMARY KEY, a INT UNIQUE, b VARCHAR(9) COLLATE utf8mb4_bin UNIQUE, v INT);
 CREATE TABLE texts (name VARCHAR(20) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, mail VARCHAR(20) COLLATE utf8mb4_general_ci UNIQUE, v INT);
@@ -38,12 +33,16 @@ CREATE TABLE hidden (a INT, b VARCHAR(10), UNIQUE (a));
 SET sql_generate_invisible_primary_key = OFF;
 ";
 
-struct Workload {
+pub(super) struct Workload {
     random: fastrand::Rng,
     sql: String,
 }
 
 impl Workload {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), sql: String::new() }
+    }
+
     fn number(&mut self, below: i32) -> i32 {
         self.random.i32(0..below)
     }
@@ -156,7 +155,7 @@ impl Workload {
     }
 
     /// Refused statements are part of it.
-    fn run(&mut self, session: &mut Session, transactions: usize) {
+    pub(super) fn run(&mut self, session: &mut Session, transactions: usize) {
         for _ in 0..transactions {
             self.sql.clear();
             let image = ["FULL", "FULL", "FULL", "MINIMAL", "NOBLOB"][self.random.usize(0..5)];
@@ -177,57 +176,4 @@ impl Workload {
             let _ = session.run(&self.sql);
         }
     }
-}
-
-/// Both ways from the same start, over the same backlog.
-fn both_ways(native_foreign_keys: bool, seed: u64, batch: &str) {
-    let switch =
-        format!("loose_innodb_native_foreign_keys={}", if native_foreign_keys { "ON" } else { "OFF" });
-    let source = Server::start(ServerOptions::new("source").line(&switch).line("log_error_verbosity=1"));
-    let targets = ["false", "true"].map(|merge| {
-        let server = Server::start(azure_options(&format!("target-{merge}")).line(&switch));
-        (merge, server)
-    });
-    let mut workload = Workload { random: fastrand::Rng::with_seed(seed), sql: String::new() };
-    let mut session = source.session().unwrap();
-    session.run(&format!("CREATE DATABASE shapes; USE shapes; {TABLES}")).unwrap();
-    workload.run(&mut session, 150);
-    for (_, target) in &targets {
-        dump_restore(&source, target, &["shapes"]);
-    }
-    let start = source.coordinates();
-    let mut written = Vec::new();
-    workload.run(&mut session, 1200);
-    for (merge, target) in &targets {
-        let mut options = BridgeOptions::new(&source, target);
-        options.set("apply.merge", merge).set("apply.batch_transactions", batch);
-        let before = target.coordinates();
-        let mut bridge = Bridge::started(options, &start);
-        bridge.wait_caught_up(&source, LIMIT);
-        let differences = compare(&source, target, &["shapes"]).err().unwrap_or_default();
-        // CHECKSUM TABLE counts the hidden column of a multi-valued key, of which every server has its own picture.
-        let hidden = |line: &&str| line.starts_with("shapes.many ") && line.contains("digests are equal");
-        let differences: Vec<&str> = differences.lines().filter(|line| !hidden(line)).collect();
-        assert!(differences.is_empty(), "seed {seed}, merge = {merge}: {differences:#?}");
-        assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
-        let after = target.coordinates();
-        assert_eq!(before.file, after.file);
-        written.push(after.offset - before.offset);
-    }
-    assert!(written[1] < written[0], "the target wrote {written:?} bytes of its own log: nothing was merged");
-}
-
-/// `BINBRIDGE_NET_SEED` runs another history.
-fn seed() -> u64 {
-    std::env::var("BINBRIDGE_NET_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
-}
-
-#[test]
-fn net_batches_leave_the_rows_that_the_changes_leave_one_by_one() {
-    both_ways(false, seed(), "1000");
-}
-
-#[test]
-fn net_batches_are_right_where_cascades_are_not_in_the_log() {
-    both_ways(true, seed() + 1, "37");
 }
