@@ -84,13 +84,23 @@ impl Worker {
                     Outcome::Failed(_, server) => {
                         self.pipeline.drain_failed(&server).await?;
                         self.roll_back().await?;
-                        return Err(refused_change(server, &tables).context(place));
+                        return Err(self.refused_alone(server, &tables, place).await);
                     }
                     outcome => self.settle(outcome).await?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// Why a transaction that went alone was refused.
+    async fn refused_alone(&mut self, server: ServerError, tables: &[String], place: String) -> Error {
+        if server.number == GUARD_FAILED && self.check_fence().await.is_err() {
+            // What seemed to be refused before was not: only the progress row says what is there.
+            let message = "the target's answers did not fit what it did";
+            return Error::new(Code::ConnectionLost, message).context(place);
+        }
+        refused_change(server, tables).context(place)
     }
 
     /// # Errors

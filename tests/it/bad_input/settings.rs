@@ -60,5 +60,5 @@ fn a_source_without_binlog_is_refused_and_a_taken_admin_address_is_told() {
     says(&run_refused(&mut bridge, "BB3105", 78), &["source", "log_bin"]);
     let offset = here.offset.to_string();
     let args = ["position", "--replace", "--file", &here.file, "--offset", &offset];
-    says(&refused(&bridge.output(&args), "BB3105", 78), &["source", "binary log"]);
+    says(&refused(&bridge.output(&args), "BB3105", 78), &["source", "log_bin"]);
 }
