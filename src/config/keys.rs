@@ -107,11 +107,11 @@ keys! {
     "source.ssl_ca", Kind::List, None, "PEM file or files with the certificates to trust";
     "source.ssl_cert", Kind::Text, None, "PEM file with the client's certificate";
     "source.ssl_key", Kind::Text, None, "PEM file with the client's key";
-    "source.server_id", Kind::Integer(1, 4_294_967_295), None, "Our server id as a replica; if not set, derived from the bridge's name and checked to be free";
+    "source.server_id", Kind::Integer(1, 4_294_967_295), None, "Our server id as a replica; if not set, one derived from the bridge's own UUID that is free";
     "source.heartbeat", seconds(1, 300), Some("5s"), "How often an idle source is to give a sign of life";
     "source.report_host", Kind::Text, None, "Host that the source shows for us in SHOW REPLICAS";
     "source.connect_timeout", seconds(1, 600), Some("10s"), "From name resolution to the end of the login";
-    "source.read_timeout", seconds(1, 3600), Some("60s"), "Without a byte from the source; must be longer than two heartbeats";
+    "source.read_timeout", seconds(1, 3600), Some("60s"), "Without a byte from the source while an answer is awaited (the stream itself is lost after three heartbeats); longer than two heartbeats";
     "source.accept_uuid", Kind::Text, None, "server_uuid of a source that may take the place of the one the position belongs to";
 
     "target.host", Kind::Text, None, "Host name or address of the target; required";
@@ -127,7 +127,7 @@ keys! {
     "target.ssl_cert", Kind::Text, None, "PEM file with the client's certificate";
     "target.ssl_key", Kind::Text, None, "PEM file with the client's key";
     "target.connect_timeout", seconds(1, 600), Some("10s"), "From name resolution to the end of the login";
-    "target.read_timeout", seconds(1, 86_400), Some("60s"), "Without a byte from the target while an answer is awaited";
+    "target.read_timeout", seconds(1, 86_400), Some("60s"), "Without a byte from the target while an answer is awaited; connections that apply are watched by TCP keepalive instead";
     "target.write_timeout", seconds(1, 3600), Some("60s"), "Without a byte taken by the network while something is to be sent";
 
     "filter.include", Kind::List, None, "Only these, as \"db.*\" or \"db.table\"; everything if not set";
@@ -136,13 +136,13 @@ keys! {
     "filter.names", Kind::Choice(&["auto", "keep", "lower"]), Some("auto"), "Case of names on the target: as its lower_case_table_names wants (auto), as they are, or lower";
 
     "apply.workers", Kind::IntegerOrAuto(1, 64), Some("1"), "Connections that apply: 1 keeps the source's commit order, more keep it only where transactions touch the same rows";
-    "apply.batch_transactions", Kind::Integer(1, 1_000_000), Some("10000"), "Source transactions that one target commit may carry";
-    "apply.batch_bytes", Kind::Size(4 * KIB, 256 * MIB), Some("12 MiB"), "Bytes that one target commit may carry";
+    "apply.batch_transactions", Kind::Integer(1, 1_000_000), Some("20000"), "Source transactions that one target commit may carry";
+    "apply.batch_bytes", Kind::Size(4 * KIB, 256 * MIB), Some("20 MiB"), "Bytes that one target commit may carry";
     "apply.batch_time", Kind::Duration(Duration::from_millis(1), Duration::from_secs(60)), Some("1s"), "How long one target commit may take; batches are sized by it";
     "apply.depth", Kind::Integer(1, 64), Some("4"), "Batches in flight on a connection";
     "apply.merge", Kind::Choice(BOOLEAN), Some("true"), "Whether a batch carries the net effect of its transactions instead of each change";
     "apply.gtid", Kind::Choice(GTIDS), Some("automatic"), "GTIDs of the target's transactions: its own, one to a batch, or each the source's (one commit to a transaction)";
-    "apply.memory", Kind::Size(8 * MIB, 64 * GIB), Some("32 MiB"), "Bytes of events held between source and target";
+    "apply.memory", Kind::Size(8 * MIB, 64 * GIB), Some("58 MiB"), "Bytes of events held between source and target";
     "apply.large_transaction", Kind::Size(64 * KIB, GIB), Some("4 MiB"), "A larger transaction is streamed to the target, not held";
     "apply.max_transactions_per_second", Kind::Integer(0, 10_000_000), Some("0"), "Source transactions applied per second, at most; 0: no limit";
     "apply.max_bytes_per_second", Kind::Size(0, 64 * GIB), Some("0"), "Bytes of events applied per second, at most; 0: no limit";

@@ -47,7 +47,7 @@ fn a_short_file_is_enough_and_the_rest_has_defaults() {
     assert_eq!(config.source.endpoint.secret, Secret::File(PathBuf::from("/run/secrets/source")));
     assert_eq!(config.target.endpoint.secret, Secret::None);
     assert_eq!(config.target.endpoint.tls.mode, SslMode::Preferred);
-    assert_eq!((config.apply.batch_bytes, config.apply.memory), (12 << 20, 32 << 20));
+    assert_eq!((config.apply.batch_bytes, config.apply.memory), (20 << 20, 58 << 20));
     assert_eq!(config.admin.listen, Some(SocketAddr::from(([127, 0, 0, 1], 9306))));
     assert_eq!(config.filter, Filter::default());
 }
@@ -239,7 +239,7 @@ fn a_token_insists_on_tls_and_a_certificate_on_its_key() {
 #[test]
 fn values_that_do_not_go_together_are_errors() {
     assert!(
-        told("[apply]\nbatch_bytes = \"64 MiB\"\n").contains("must not be larger than apply.memory, 32 MiB")
+        told("[apply]\nbatch_bytes = \"64 MiB\"\n").contains("must not be larger than apply.memory, 58 MiB")
     );
     assert!(told("[apply]\nworkers = 65\n").contains("`apply.workers`: must be 1 to 64, or auto"));
     assert!(told("[apply]\nworkers = \"many\"\n").contains("`apply.workers` must be an integer or \"auto\""));

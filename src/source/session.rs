@@ -12,7 +12,7 @@ use crate::clock::Sampler;
 use crate::error::{Code, Error, Result, ServerError};
 use crate::failpoint;
 use crate::position::{Coordinates, GtidSet, Start};
-use crate::wire::{Connection, Endpoint, classify, quote_text};
+use crate::wire::{Connection, Endpoint, classify};
 
 use super::{Identity, Offset};
 
@@ -313,18 +313,10 @@ impl Stream {
         Located { file: Arc::clone(&self.file), start: end.saturating_sub(size), end, event }
     }
 
-    /// Session variables that a dump obeys. They are set under both names: servers before 8.0.26 know the older, and an
-    /// unknown user variable harms nobody. Returns whether events will carry checksums.
+    /// Session variables that a dump obeys. Returns whether events will carry checksums.
     async fn introduce(connection: &mut Connection, registration: &Registration) -> Result<bool> {
-        let heartbeat_ns = registration.heartbeat.as_nanos();
-        let uuid = quote_text(&registration.uuid.to_string());
-        connection
-            .execute(&format!(
-                "SET @master_heartbeat_period = {heartbeat_ns}, @source_heartbeat_period = {heartbeat_ns}, \
-                 @slave_uuid = {uuid}, @replica_uuid = {uuid}, net_write_timeout = {UNREAD_S}, \
-                 @master_binlog_checksum = @@global.binlog_checksum, @source_binlog_checksum = @@global.binlog_checksum"
-            ))
-            .await?;
+        let introduction = connection.dialect().introduce_replica(registration.heartbeat, &registration.uuid);
+        connection.execute(&format!("{introduction}, net_write_timeout = {UNREAD_S}")).await?;
         let rows = connection.query("SELECT @@global.binlog_checksum").await?;
         let algorithm = rows.rows.first().and_then(|row| row.text(0)).unwrap_or("NONE").to_owned();
         match algorithm.as_str() {
