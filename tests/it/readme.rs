@@ -131,6 +131,7 @@ const TARGET: Account = Account { user: "binbridge", password: "choose-One-2" };
 #[test]
 fn the_accounts_of_the_runbook_may_do_all_that_a_bridge_does() {
     let (source, target) = (rds_like("source", "MIXED"), azure_like("target"));
+    source.sql_as(ADMIN, "CALL mysql.rds_set_configuration('binlog retention hours', 168)").unwrap();
     source.sql_as(ADMIN, &grants("source")).unwrap();
     target.sql_as(AZADMIN, &grants("target")).unwrap();
     let app = |sql: &str| source.sql_as(APP, sql).unwrap();
