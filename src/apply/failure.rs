@@ -21,6 +21,10 @@ impl Worker {
         let mut batches = self.pipeline.drain_failed(&server).await?;
         self.roll_back().await?;
         self.last_sent = self.last_durable;
+        if self.preserves() {
+            // A progress row may be among what was taken back.
+            self.behind.add(0);
+        }
         let code = classify(&server);
         if server.number == GUARD_FAILED {
             self.check_fence().await?;
@@ -28,9 +32,13 @@ impl Worker {
         let failed = match load {
             Load::Batch(batch) => batch,
             Load::Part => return Err(self.stream_failed(server)),
-            // The next transaction will say the place.
-            Load::Place if code == Code::LockConflict => return Ok(()),
-            Load::Place => return Err(refused(code, server, "a new place in the progress row")),
+            Load::Row(_) if code == Code::LockConflict => {
+                self.observer.retry(conflict(&server), 1);
+                self.behind.add(0);
+                self.queue_again(batches);
+                return Ok(());
+            }
+            Load::Row(_) => return Err(refused(code, server, "a progress row")),
             // The session refuses row events as such: no transaction is at fault.
             Load::Prelude => {
                 return Err(super::session::needs(
@@ -50,10 +58,14 @@ impl Worker {
         } else {
             Box::pin(self.pin(failed)).await?;
         }
+        self.queue_again(batches);
+        Ok(())
+    }
+
+    fn queue_again(&mut self, batches: Vec<Batch>) {
         for batch in batches.into_iter().rev() {
             self.queue.push_front(batch);
         }
-        Ok(())
     }
 
     /// Ends what is open.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::bail;
 use crate::error::{Result, ServerError};
+use crate::progress::Seq;
 use crate::wire::Reply;
 
 use super::buffers::Buffers;
@@ -20,7 +21,7 @@ pub(super) enum Load {
     /// Whole transactions; ends in `COMMIT`.
     Batch(Batch),
     /// A new place of the frontier, without a transaction.
-    Place,
+    Row(Seq),
     /// A piece of a large transaction; leaves the target's transaction open.
     Part,
 }
@@ -30,7 +31,7 @@ impl Load {
         match self {
             Self::Prelude => "format description",
             Self::Batch(_) => "batch",
-            Self::Place => "place",
+            Self::Row(_) => "progress row",
             Self::Part => "part of a transaction",
         }
     }

@@ -101,6 +101,11 @@ impl Worker {
         if batch.ends_ddl {
             packet.push(&self.settings.tables.forget_ddl());
         }
+        if self.keeps_gtid(batch) {
+            packet.push("COMMIT");
+            self.behind.add(batch.jobs.len());
+            return Ok(());
+        }
         // What is in flight on this connection is committed if this batch is; what others have in flight may not be.
         let mut frontier = self.applied.lock().clone();
         for done in self.pipeline.batches().chain([batch]).flat_map(|batch| &batch.jobs).flat_map(Job::done) {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use crate::bail;
-use crate::clock::now_us;
 use crate::control::Control;
 use crate::error::Result;
 use crate::failpoint;
@@ -19,6 +19,7 @@ use crate::transaction::Piece;
 use super::buffers::Buffers;
 use super::desk::SharedDesk;
 use super::pipeline::{Load, Outcome, Pipeline, Took};
+use super::preserve::Behind;
 use super::send::changes;
 use super::tally::Tally;
 use super::{Batch, BatchLimits, Gtids, Job, Ownership, Session, Share};
@@ -105,7 +106,11 @@ pub(super) struct Worker {
     pub(super) applied: Applied,
     /// The `seq` that the next guard must find.
     pub(super) last_sent: Seq,
+    /// The `seq` that its row is known to have.
     pub(super) last_durable: Seq,
+    /// The last transaction that this worker has committed.
+    pub(super) newest: Seq,
+    pub(super) behind: Behind,
     /// Not sent yet, or taken back.
     pub(super) queue: VecDeque<Batch>,
     pub(super) lock_conflicts: u32,
@@ -147,6 +152,8 @@ impl Worker {
             applied,
             last_sent: last,
             last_durable: last,
+            newest: last,
+            behind: Behind::default(),
             queue: VecDeque::new(),
             lock_conflicts: 0,
             streaming: None,
@@ -164,6 +171,8 @@ impl Worker {
             if self.pipeline.in_flight() == 0 && self.queue.is_empty() {
                 self.busy = None;
             }
+            // Not inside a large transaction.
+            let due = self.behind.due().filter(|_| self.streaming.is_none());
             tokio::select! {
                 biased;
                 // Answers make room, and an error must be known at once.
@@ -173,9 +182,12 @@ impl Worker {
                     self.busy.get_or_insert_with(|| self.observer.busy());
                     self.take(order).await?;
                 }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.record().await?,
             }
         }
         self.abandon_stream().await?;
+        self.flush().await?;
+        self.record_behind().await?;
         self.flush().await
     }
 
@@ -197,7 +209,7 @@ impl Worker {
             }
             Order::End(job) => self.stream_end(*job).await,
             Order::Abandon => self.abandon_stream().await,
-            Order::Place => self.record_place().await,
+            Order::Place => self.record().await,
         }
     }
 
@@ -208,7 +220,8 @@ impl Worker {
                 self.observer.stage(Stage::Apply, took.total());
                 Ok(())
             }
-            Outcome::Done(Load::Place, _) => {
+            Outcome::Done(Load::Row(seq), _) => {
+                self.last_durable = seq;
                 self.observer.place_recorded();
                 Ok(())
             }
@@ -241,7 +254,10 @@ impl Worker {
             self.observer.skipped(skipped as u64);
             Report { worker: self.index(), jobs: batch.jobs.len(), took: took.total() }
         };
-        self.last_durable = last;
+        self.newest = last;
+        if !self.keeps_gtid(&batch) {
+            self.last_durable = last;
+        }
         self.lock_conflicts = 0;
         self.observer.stage(Stage::Apply, took.apply);
         self.observer.stage(Stage::Commit, took.commit);
@@ -274,20 +290,6 @@ impl Worker {
             self.settle(outcome).await?;
         }
         Ok(())
-    }
-
-    /// A new binlog file began and nothing is under way: the progress row names it, or the old file might be purged
-    /// while the source is idle.
-    async fn record_place(&mut self) -> Result<()> {
-        let record = {
-            let applied = self.applied.lock();
-            self.settings.tables.record(self.id, self.last_sent, &applied, now_us())
-        };
-        let mut packet = self.pipeline.packet();
-        self.open_packet(None, &mut packet);
-        packet.push(&record);
-        packet.push("COMMIT");
-        self.pipeline.send(packet, Load::Place).await
     }
 }
 
