@@ -43,6 +43,8 @@ pub enum Ended {
 const ORDERS: usize = 256;
 /// Small batches in flight at most: enough to hide a long way to the target, few enough to let batches form.
 const MOST_SMALL: usize = 16;
+/// With so much under way, what is not a full batch waits for all of it: a backlog is soonest done in few large batches.
+const SMALL_BYTES: usize = 2 << 20;
 /// Windows of single transactions that a worker may have or wait for.
 const MOST_SINGLE: usize = 32;
 /// One more small batch in flight per this much of round-trip time.
@@ -278,7 +280,12 @@ impl Coordinator {
                 false if full => self.settings.depth,
                 false => small_room,
             };
-            if self.lanes.iter().any(|lane| lane.under_way.len() + lane.held_back.len() >= room) {
+            let alike = full || self.shared_singly();
+            let has_enough = |lane: &Lane| {
+                let room = if alike || lane.load() < SMALL_BYTES { room } else { room.min(1) };
+                lane.under_way.len() + lane.held_back.len() >= room
+            };
+            if self.lanes.iter().any(has_enough) {
                 break;
             }
             self.order_window().await?;

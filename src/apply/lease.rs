@@ -116,14 +116,11 @@ impl Lease {
 
     async fn connect(endpoint: &Endpoint, owner: &Owner, id: Uuid, life: Duration) -> Result<Self> {
         let mut connection = Connection::connect(endpoint).await?;
-        connection
-            .execute(
-                "SET autocommit = 1, sql_mode = '', time_zone = '+00:00', innodb_lock_wait_timeout = 20, \
-                 lock_wait_timeout = 60, wait_timeout = 86400",
-            )
-            .await?;
         let tables = owner.tables.clone();
-        connection.query(&format!("SELECT 1 FROM {} LIMIT 1", tables.table("lease"))).await?;
+        let settings = "SET autocommit = 1, sql_mode = '', time_zone = '+00:00', innodb_lock_wait_timeout = 20, \
+                        lock_wait_timeout = 60, wait_timeout = 86400";
+        let there = format!("SELECT 1 FROM {} LIMIT 1", tables.table("lease"));
+        connection.query_each(&[settings.to_owned(), there]).await?;
         let lock = quote_text(&owner.lock_name("lease"));
         Ok(Self { connection, id, tables, lock, life })
     }

@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::failpoint;
 use crate::hex::hex;
 use crate::progress::{Fence, Recovered, Row, Tables};
-use crate::wire::{Connection, Endpoint, Rows, quote_text};
+use crate::wire::{Endpoint, Rows, quote_text};
 
 use super::Session;
 
@@ -103,12 +103,12 @@ impl Owner {
     /// # Errors
     /// Those of the connection.
     pub async fn end_workers_from(&self, session: &mut Session, workers: u32) -> Result<()> {
-        let rows = match session.connection.query(&self.tables.read(false)).await {
+        let read = [self.tables.read(false), "COMMIT".to_owned()];
+        let rows = match session.connection.query_each(&read).await {
             // Taking over will say what is wrong.
             Err(error) if error.code() == Code::SchemaMismatch => return Ok(()),
-            rows => Row::parse_all(&rows?)?,
+            answers => answers?.first().map_or_else(|| Ok(Vec::new()), Row::parse_all)?,
         };
-        session.connection.execute("COMMIT").await?;
         for worker in rows.iter().map(|row| row.worker).filter(|worker| *worker >= workers) {
             let lock = quote_text(&format!("{}:{worker}", self.lock));
             let held = session.connection.query(&format!("SELECT IS_USED_LOCK({lock})")).await?;
@@ -166,18 +166,21 @@ impl Owner {
     /// # Errors
     /// `BB1005` if no start is stored.
     pub async fn take(&self, session: &mut Session, workers: u32) -> Result<Ownership> {
-        self.require_tables(&mut session.connection).await?;
-        let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
+        let rows = match session.connection.query(&self.tables.read(true)).await {
+            Err(error) if error.code() == Code::SchemaMismatch => {
+                bail!(NoPosition, "the bridge's tables are not on the target")
+            }
+            rows => Row::parse_all(&rows?)?,
+        };
         let Some(epoch) = Fence::next_epoch(rows.iter().map(|row| row.fence)) else {
             bail!(NoPosition, "no start position is stored for this bridge on the target");
         };
-        session.connection.execute(&self.tables.take(epoch)).await?;
+        let mut taking = vec![self.tables.take(epoch)];
         for worker in (0..workers).filter(|worker| rows.iter().all(|row| row.worker != *worker)) {
             let low = Recovered::from_rows(&rows)?.frontier.low().clone();
-            session.connection.execute(&self.tables.add_worker(worker, epoch, &low, now_us())).await?;
+            taking.push(self.tables.add_worker(worker, epoch, &low, now_us()));
         }
-        let ownership = self.read(session, epoch).await?;
-        session.connection.execute("COMMIT").await?;
+        let ownership = self.read(session, taking, epoch).await?;
         failpoint::hit("epoch.after_take");
         Ok(ownership)
     }
@@ -200,43 +203,36 @@ impl Owner {
                 bail!(Invariant, "the session of worker {} moved although its row is locked", row.worker);
             }
         }
-        let next = self.read(session, before.epoch).await?;
-        session.connection.execute("COMMIT").await?;
+        let next = self.read(session, Vec::new(), before.epoch).await?;
         failpoint::hit("session.after_bump");
         Ok(next)
     }
 
-    async fn read(&self, session: &mut Session, epoch: u64) -> Result<Ownership> {
-        let rows = Row::parse_all(&session.connection.query(&self.tables.read(true)).await?)?;
-        let bridge = session
-            .connection
-            .query(&format!(
-                "SELECT bridge_uuid, source_uuid FROM {} WHERE {}",
-                self.tables.table("bridge"),
-                self.tables.mine()
-            ))
-            .await?;
-        let bridge_uuid = text(&bridge, 0).and_then(|text| text.parse().ok()).ok_or_else(|| {
+    /// What is stored after `statements`, and ends the transaction: in one round trip.
+    async fn read(&self, session: &mut Session, statements: Vec<String>, epoch: u64) -> Result<Ownership> {
+        let bridge = format!(
+            "SELECT bridge_uuid, source_uuid FROM {} WHERE {}",
+            self.tables.table("bridge"),
+            self.tables.mine()
+        );
+        let at = statements.len();
+        let mut questions = statements;
+        questions.extend([self.tables.read(true), bridge, "COMMIT".to_owned()]);
+        let answers = session.connection.query_each(&questions).await?;
+        let [rows, bridge, _] = answers.get(at..).unwrap_or_default() else {
+            bail!(Protocol, "the target answered {} of {} statements", answers.len(), questions.len())
+        };
+        let rows = Row::parse_all(rows)?;
+        let bridge_uuid = text(bridge, 0).and_then(|text| text.parse().ok()).ok_or_else(|| {
             Error::new(Code::Progress, "the bridge's row on the target is missing or damaged")
         })?;
         Ok(Ownership {
             epoch,
             bridge_uuid,
-            source_uuid: text(&bridge, 1).unwrap_or_default().to_owned(),
+            source_uuid: text(bridge, 1).unwrap_or_default().to_owned(),
             recovered: Recovered::from_rows(&rows)?,
             fences: rows.iter().map(|row| (row.worker, row.fence)).collect(),
         })
-    }
-
-    /// Distinguishes "never set up" from "something is wrong".
-    async fn require_tables(&self, connection: &mut Connection) -> Result<()> {
-        let probe = format!("SELECT 1 FROM {} LIMIT 1", self.tables.table("progress"));
-        match connection.query(&probe).await {
-            Err(error) if error.code() == Code::SchemaMismatch => {
-                bail!(NoPosition, "the bridge's tables are not on the target")
-            }
-            other => other.map(|_| ()),
-        }
     }
 }
 

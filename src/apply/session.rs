@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::error::{Code, Error, Result};
 use crate::transaction::Format;
-use crate::wire::{Connection, Endpoint, Reply};
+use crate::wire::{Connection, Endpoint, Reply, Rows};
 
 use super::{Encoder, Packet};
 
@@ -40,21 +40,15 @@ impl Session {
              innodb_lock_wait_timeout = 20, lock_wait_timeout = 60, net_read_timeout = 600, net_write_timeout = 600, \
              wait_timeout = 86400, {replica_mode} = 1"
         );
-        let set_up = Instant::now();
-        connection
-            .execute(&settings)
+        let asked = Instant::now();
+        // In one round trip.
+        let answers = connection
+            .query_each(&[settings, "SELECT @@max_allowed_packet".to_owned()])
             .await
             .map_err(|error| needs(error, "REPLICATION_APPLIER or SESSION_VARIABLES_ADMIN"))?;
-        let mut round_trip = set_up.elapsed();
-        let asked = Instant::now();
-        let rows = connection.query("SELECT @@max_allowed_packet").await?;
-        round_trip = round_trip.min(asked.elapsed());
-        let max_packet = rows
-            .rows
-            .first()
-            .and_then(|row| row.text(0))
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(1 << 20);
+        let round_trip = asked.elapsed();
+        let max_packet =
+            answers.last().and_then(Rows::scalar).and_then(|text| text.parse().ok()).unwrap_or(1 << 20);
         // An answer may take as long as the batch takes: dead peers are found by TCP keepalive, not by a timer. So what is
         // no answer must not be waited for.
         connection.set_read_timeout(None);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::apply::{
-    BatchLimits, Coordinator, DdlSession, Delivery, Ended, Gtids, Owner, Ownership, Settings,
+    BatchLimits, Coordinator, DdlSession, Delivery, Ended, Gtids, Owner, Ownership, Session, Settings,
 };
 use crate::bail;
 use crate::clock::Sampler;
@@ -26,6 +26,7 @@ use crate::transaction::{Assembler, Limits, NameCase, Routes, Rules};
 use crate::wire::{Connection, Endpoint};
 
 use super::backoff::Met;
+use super::preflight::Checks;
 use super::reader::{QUEUE, Reader, SHARE, start_of};
 use super::{Backoff, poller};
 
@@ -87,6 +88,8 @@ pub struct Bridge {
     drain: CancellationToken,
     source_met: Met,
     target_met: Met,
+    /// What is still to be checked before the first start.
+    checks: Option<Checks>,
 }
 
 /// How one life of the stages ended.
@@ -100,14 +103,15 @@ enum Cycle {
 impl Bridge {
     /// Nothing happens yet. `quit` ends the process, wherever the bridge is; `drain`, a child of it, ends the bridge alone,
     /// once it owns the target.
-    pub fn new(
+    pub(super) fn new(
         plan: Plan,
         observer: Arc<Observer>,
-        quit: CancellationToken,
-        drain: CancellationToken,
+        (quit, drain): (CancellationToken, CancellationToken),
+        checks: Option<Checks>,
     ) -> Self {
         let owner = Owner::new(&plan.schema, &plan.name);
-        Self { plan, owner, observer, quit, drain, source_met: Met::default(), target_met: Met::default() }
+        let (source_met, target_met) = (Met::default(), Met::default());
+        Self { plan, owner, observer, quit, drain, source_met, target_met, checks }
     }
 
     /// Runs until told to stop (then gives the durable place) or until a definite error.
@@ -201,13 +205,9 @@ impl Bridge {
         let target = format!("target {}:{}", self.plan.target.host, self.plan.target.port);
         let here = |error: Error| error.context(target.clone());
         let before = ownership.as_ref();
-        let (workers, endpoint) = (self.plan.workers, &self.plan.target);
-        // At once: each takes a dozen round trips.
-        let (mut locked, sessions) = tokio::try_join!(
-            self.owner.ddl_session(endpoint, before),
-            self.owner.worker_sessions(endpoint, workers, before)
-        )
-        .map_err(here)?;
+        let workers = self.plan.workers;
+        let (mut locked, sessions) = self.sessions(before).await?;
+        self.checks = None;
         self.owner.end_workers_from(&mut locked, workers).await.map_err(here)?;
         self.inspect(&mut locked.connection).await.map_err(here)?;
         let owned = match ownership.take() {
@@ -240,6 +240,24 @@ impl Bridge {
             coordinator.pass_over(executed);
         }
         Ok(coordinator)
+    }
+
+    /// At once, as each takes many round trips: the session that runs DDL, those of the workers, and the checks. A check
+    /// that forbids the start leaves what is open unused.
+    async fn sessions(&self, before: Option<&Ownership>) -> Result<(Session, Vec<Session>)> {
+        let Self { plan, owner, checks, .. } = self;
+        let here = |error: Error| error.context(format!("target {}", address(&plan.target)));
+        let (locked, sessions, ()) = tokio::try_join!(
+            async { owner.ddl_session(&plan.target, before).await.map_err(here) },
+            async { owner.worker_sessions(&plan.target, plan.workers, before).await.map_err(here) },
+            async {
+                match checks {
+                    Some(checks) => checks.require(plan).await,
+                    None => Ok(()),
+                }
+            }
+        )?;
+        Ok((locked, sessions))
     }
 
     /// What of the target decides how to work, or forbids it.

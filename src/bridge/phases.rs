@@ -17,6 +17,7 @@ use crate::progress::Mark;
 
 use super::Bridge;
 use super::handback::{Handback, Readiness};
+use super::preflight::Checks;
 use super::supervisor::{Next, Supervisor};
 use super::takeover::Takeover;
 
@@ -153,9 +154,15 @@ impl Supervisor {
     }
 
     /// Runs the bridge, until it is told to stop or to hand back, or the native applier runs beside it.
-    pub(super) async fn active(&mut self, lease: &mut Lease, words: Words) -> Result<Next> {
+    pub(super) async fn active(
+        &mut self,
+        lease: &mut Lease,
+        words: Words,
+        checks: Option<Checks>,
+    ) -> Result<Next> {
         let (quit, drain) = (self.stop.clone(), self.stop.child_token());
-        let bridge = Bridge::new(self.plan.clone(), Arc::clone(&self.observer), quit, drain.clone());
+        let bridge =
+            Bridge::new(self.plan.clone(), Arc::clone(&self.observer), (quit, drain.clone()), checks);
         let mut bridge = AbortOnDropHandle::new(tokio::spawn(bridge.run()));
         let mut ticks = ticks();
         let mark = loop {

@@ -25,33 +25,79 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Large schemas take their time.
 const SCHEMAS: Duration = Duration::from_secs(60);
 
+/// What the checks before a start are of: they need connections of their own and time, so they go on beside the opening
+/// of the sessions.
+pub(super) struct Checks {
+    place: Place,
+    words: Words,
+    rules: Rules,
+}
+
 /// Where the bridge goes on, and whether it has applied anything since the position was stored.
 struct Place {
     start: Start,
     untried: bool,
 }
 
-/// What keeps the bridge from starting. What passes by itself is no reason: the stages try again and again.
-///
-/// # Errors
-/// The first of what was found, which says how much more there is.
-pub(super) async fn require(plan: &Plan, native: &Native, connection: &mut Connection) -> Result<()> {
-    let mut findings = match look(plan, native, connection).await {
-        Ok(findings) => findings,
-        Err(error) if may_be_ignored(&error) => {
-            warn!(%error, "the checks before the start could not be finished; starting without");
-            return Ok(());
+impl Checks {
+    /// Of a start from the place that is stored; none if there is none.
+    pub(super) async fn of(plan: &Plan, words: Words, connection: &mut Connection) -> Option<Self> {
+        let prepared = async {
+            let tables = Tables::new(&plan.schema, &plan.name);
+            let Some(place) = place(connection, &tables).await? else { return Ok(None) };
+            let rules = rules(plan, connection).await?;
+            Ok::<_, Error>(Some(Self { place, words, rules }))
+        };
+        prepared.await.unwrap_or_else(|error| {
+            unfinished(&error);
+            None
+        })
+    }
+
+    /// What keeps the bridge from starting. What passes by itself is no reason: the stages try again and again.
+    ///
+    /// # Errors
+    /// The first of what was found, which says how much more there is.
+    pub(super) async fn require(&self, plan: &Plan) -> Result<()> {
+        let mut findings = match self.look(plan).await {
+            Ok(findings) => findings,
+            Err(error) if may_be_ignored(&error) => {
+                unfinished(&error);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        findings.overrule(&plan.despite);
+        for note in &findings.notes {
+            info!(note, "checked before the start");
         }
-        Err(error) => return Err(error),
-    };
-    findings.overrule(&plan.despite);
-    for note in &findings.notes {
-        info!(note, "checked before the start");
+        for error in findings.blocking.iter().skip(1) {
+            warn!(%error, "this, too, keeps the bridge from starting");
+        }
+        findings.refusal().map_or(Ok(()), Err)
     }
-    for error in findings.blocking.iter().skip(1) {
-        warn!(%error, "this, too, keeps the bridge from starting");
+
+    async fn look(&self, plan: &Plan) -> Result<Findings> {
+        let Self { place, words, rules } = self;
+        let schemas = async {
+            if !place.untried {
+                return Ok(Findings::default());
+            }
+            within(SCHEMAS, check::schemas(&plan.source, &plan.target, rules, true)).await
+        };
+        let (servers, schemas) =
+            tokio::join!(within(PATIENCE, servers(plan, *words, Some(&place.start))), schemas);
+        let mut findings = servers?;
+        match schemas {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.note(format!("the schemas could not be compared: {error}")),
+        }
+        Ok(findings)
     }
-    findings.refusal().map_or(Ok(()), Err)
+}
+
+fn unfinished(error: &Error) {
+    warn!(%error, "the checks before the start could not be finished; starting without");
 }
 
 /// What passes, and what a server answers to a question that the bridge itself does not ask.
@@ -67,22 +113,6 @@ pub(super) async fn require_servers(plan: &Plan, words: Words, start: &Start) ->
     let Ok(mut findings) = within(PATIENCE, servers(plan, words, Some(start))).await else { return Ok(()) };
     findings.overrule(&plan.despite);
     findings.refusal().map_or(Ok(()), Err)
-}
-
-/// The checks that a start needs.
-async fn look(plan: &Plan, native: &Native, connection: &mut Connection) -> Result<Findings> {
-    let tables = Tables::new(&plan.schema, &plan.name);
-    let Some(place) = place(connection, &tables).await? else { return Ok(Findings::default()) };
-    let words = words(native, connection).await?;
-    let mut findings = within(PATIENCE, servers(plan, words, Some(&place.start))).await?;
-    if place.untried {
-        let rules = rules(plan, connection).await?;
-        match within(SCHEMAS, check::schemas(&plan.source, &plan.target, &rules, true)).await {
-            Ok(found) => findings.extend(found),
-            Err(error) => findings.note(format!("the schemas could not be compared: {error}")),
-        }
-    }
-    Ok(findings)
 }
 
 async fn within(time: Duration, looking: impl Future<Output = Result<Findings>>) -> Result<Findings> {

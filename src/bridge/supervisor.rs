@@ -16,7 +16,8 @@ use crate::observe::{End, Lifecycle, Observer};
 use crate::progress::Mark;
 
 use super::backoff::Met;
-use super::{Backoff, Plan, preflight};
+use super::preflight::Checks;
+use super::{Backoff, Plan};
 
 /// How long the target may be out of reach at the start before that is an error.
 const FIRST_PATIENCE: Duration = Duration::from_secs(20);
@@ -151,8 +152,8 @@ impl Supervisor {
             let room = self.room(lease).await.map_err(here)?;
             let stop = self.stop.clone();
             let next = if room.phase == Phase::Active {
-                self.check(lease).await?;
-                self.active(lease, words).await?
+                let checks = self.checks(lease, words).await;
+                self.active(lease, words, checks).await?
             } else {
                 tokio::select! {
                     biased;
@@ -168,15 +169,13 @@ impl Supervisor {
     }
 
     /// Once, before the first start of the stages.
-    async fn check(&mut self, lease: &mut Lease) -> Result<()> {
-        if !self.checked && !self.stop.is_cancelled() {
-            self.observer
-                .lifecycle(Lifecycle::Starting, "looking for what would keep the bridge from its work");
-            let _renewed = lease.kept(&self.plan.target);
-            preflight::require(&self.plan, &self.native, &mut lease.connection).await?;
-            self.checked = true;
+    async fn checks(&mut self, lease: &mut Lease, words: Words) -> Option<Checks> {
+        if self.checked || self.stop.is_cancelled() {
+            return None;
         }
-        Ok(())
+        self.checked = true;
+        self.observer.lifecycle(Lifecycle::Starting, "looking for what would keep the bridge from its work");
+        Checks::of(&self.plan, words, &mut lease.connection).await
     }
 
     /// The lease, as soon as no other instance has it.

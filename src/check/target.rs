@@ -4,7 +4,7 @@ use crate::apply::{Encoder, Packet, Session};
 use crate::error::{Code, Error, Result};
 use crate::native::{Words, channel};
 use crate::transaction::Format;
-use crate::wire::{Connection, Endpoint};
+use crate::wire::{Connection, Endpoint, Rows};
 
 use super::{Findings, SourceFacts, procedures};
 
@@ -24,13 +24,23 @@ pub struct Demands {
 pub async fn target(endpoint: &Endpoint, demands: Demands, source: Option<&SourceFacts>) -> Result<Findings> {
     let mut findings = Findings::default();
     let mut session = Session::open(endpoint).await?;
-    let account = text(&mut session.connection, "SELECT CURRENT_USER()").await?;
-    let account = grantee(&account);
+    // In one round trip.
+    let questions = [
+        "SELECT CURRENT_USER()",
+        "SELECT @@global.gtid_mode",
+        ENABLED_EVENTS,
+        "SELECT @@global.server_id",
+        // The format description event sets gtid_next, which no open transaction allows.
+        "COMMIT",
+    ];
+    let answers = session.connection.query_each(&questions.map(str::to_owned)).await?;
+    let answer = |index: usize| answers.get(index).and_then(Rows::scalar).unwrap_or_default();
+    let account = grantee(answer(0));
     if let Some(format) = source.and_then(|source| source.format.as_ref()) {
         takes_row_events(&mut session, format, &account, &mut findings).await?;
     }
     let connection = &mut session.connection;
-    let gtid_mode = text(connection, "SELECT @@global.gtid_mode").await?;
+    let gtid_mode = answer(1);
     if gtid_mode.starts_with("ON") || demands.preserve {
         takes_gtids(connection, &account, &mut findings).await?;
     }
@@ -41,12 +51,12 @@ pub async fn target(endpoint: &Endpoint, demands: Demands, source: Option<&Sourc
             session.max_packet, source.max_packet
         ));
     }
+    note_events(answer(2), &mut findings);
     let connection = &mut session.connection;
-    note_events(connection, &mut findings).await?;
     // An account that may not ask cannot run native replication either.
     if channel(connection).await.ok().flatten().is_some() {
         procedures::may_move(connection, demands.words, &account, &mut findings).await?;
-        same_server_id(connection, source, &mut findings).await?;
+        same_server_id(answer(3), source, &mut findings);
     }
     session.connection.close().await;
     Ok(findings)
@@ -98,25 +108,20 @@ fn lacks(error: Error, privilege: &str, account: &str) -> Error {
 }
 
 /// Events that run on both sides do everything twice.
-async fn note_events(connection: &mut Connection, findings: &mut Findings) -> Result<()> {
-    let sql = "SELECT COUNT(*) FROM information_schema.events WHERE status = 'ENABLED' AND @@global.event_scheduler = 'ON'";
-    let enabled = text(connection, sql).await?;
+fn note_events(enabled: &str, findings: &mut Findings) {
     if enabled != "0" {
         findings.note(format!(
             "{enabled} events are enabled on the target and event_scheduler is ON: what they do is done by the source's \
              events too; turn event_scheduler off until the cut-over"
         ));
     }
-    Ok(())
 }
 
+const ENABLED_EVENTS: &str = "SELECT COUNT(*) FROM information_schema.events WHERE status = 'ENABLED' \
+                              AND @@global.event_scheduler = 'ON'";
+
 /// A replica refuses a source of its own id (1593), so there would be no handing back.
-async fn same_server_id(
-    connection: &mut Connection,
-    source: Option<&SourceFacts>,
-    findings: &mut Findings,
-) -> Result<()> {
-    let own = text(connection, "SELECT @@global.server_id").await?;
+fn same_server_id(own: &str, source: Option<&SourceFacts>, findings: &mut Findings) {
     if source.is_some_and(|source| source.identity.server_id.to_string() == own) {
         findings.block(Error::new(
             Code::DuplicateServerId,
@@ -126,12 +131,6 @@ async fn same_server_id(
             ),
         ));
     }
-    Ok(())
-}
-
-async fn text(connection: &mut Connection, sql: &str) -> Result<String> {
-    let rows = connection.query(sql).await?;
-    Ok(rows.scalar().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
