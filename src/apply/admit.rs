@@ -1,6 +1,6 @@
 //! From transactions to jobs: XA is resolved, and what an earlier process applied is passed over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::bail;
 use crate::error::Result;
@@ -75,12 +75,23 @@ pub struct Admission {
     most_bytes: usize,
     /// GTIDs that need not be applied: the target has them.
     executed: GtidSet,
+    /// Rolled back without having been held: the end of one whose `XA PREPARE` was skipped changes nothing.
+    gone: HashSet<Xid>,
 }
+
+/// More than this at once are forgotten.
+const MOST_GONE: usize = 1024;
 
 impl Admission {
     /// Nothing prepared; at most `most_bytes` of events will be held.
     pub fn new(most_bytes: usize) -> Self {
-        Self { prepared: HashMap::new(), held_bytes: 0, most_bytes, executed: GtidSet::default() }
+        Self {
+            prepared: HashMap::new(),
+            held_bytes: 0,
+            most_bytes,
+            executed: GtidSet::default(),
+            gone: HashSet::new(),
+        }
     }
 
     /// From now on passes over what the target has executed already.
@@ -129,7 +140,12 @@ impl Admission {
             }
             Body::Resolve(ref xid, commit) => {
                 let held = self.take(xid);
-                if held.is_none() && commit {
+                if held.is_none() && !commit {
+                    if self.gone.len() >= MOST_GONE {
+                        self.gone.clear();
+                    }
+                    self.gone.insert(xid.clone());
+                } else if held.is_none() && !self.gone.remove(xid) {
                     bail!(
                         UnsafeStatement,
                         "XA COMMIT of a transaction prepared before the start position, at {}",
@@ -149,6 +165,7 @@ impl Admission {
     }
 
     fn hold(&mut self, xid: Xid, transaction: Transaction) -> Result<()> {
+        self.gone.remove(&xid);
         self.held_bytes += transaction.bytes;
         if self.held_bytes > self.most_bytes {
             bail!(
@@ -248,6 +265,18 @@ mod tests {
         let error = admit(&mut admission, &mut applied, 1, Body::Resolve(xid("a"), true)).unwrap_err();
         assert_eq!(error.code(), Code::UnsafeStatement);
         assert!(admit(&mut admission, &mut applied, 1, Body::Resolve(xid("a"), false)).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_end_of_an_xa_transaction_whose_beginning_was_skipped_changes_nothing() {
+        let mut admission = Admission::new(100);
+        let mut applied = frontier("");
+        assert!(admit(&mut admission, &mut applied, 1, Body::Resolve(xid("a"), false)).unwrap().is_some());
+        assert_eq!(admission.prepared(), 0);
+        let end = admit(&mut admission, &mut applied, 2, Body::Resolve(xid("a"), true)).unwrap().unwrap();
+        assert!(matches!(&end.transaction.body, Body::Changes(changes) if changes.is_empty()));
+        assert!(end.prepared.is_none());
+        assert!(admit(&mut admission, &mut applied, 3, Body::Resolve(xid("a"), true)).is_err());
     }
 
     #[test]

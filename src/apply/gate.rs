@@ -157,8 +157,8 @@ impl Gate {
         transaction.streamed = false;
         let body = std::mem::replace(&mut transaction.body, Body::Changes(Vec::new()));
         match body {
-            Body::Prepare(xid, _) => transaction.body = Body::Prepare(xid, Vec::new()),
-            Body::Resolve(xid, _) => transaction.body = Body::Resolve(xid, false),
+            // As if rolled back at once: nothing is held, and the frontier does not wait for an end that may never come.
+            Body::Prepare(xid, _) | Body::Resolve(xid, _) => transaction.body = Body::Resolve(xid, false),
             Body::Changes(_) | Body::Ddl(_) | Body::CreateSelect(..) => {}
         }
         warn!(

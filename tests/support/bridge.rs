@@ -259,6 +259,12 @@ impl Bridge {
         panic!("not caught up to {end} in {limit:?}, at {last}; log:\n{}", self.log());
     }
 
+    /// Whether everything that the source has committed by now is applied.
+    pub fn has_caught_up(&self, source: &Server) -> bool {
+        let applied = self.status().and_then(|status| place(status["position"]["applied"].as_str()?));
+        applied.is_some_and(|applied| applied >= source.coordinates())
+    }
+
     /// Waits for words in the log.
     #[track_caller]
     pub fn wait_log(&self, words: &str, limit: Duration) {
