@@ -170,7 +170,8 @@ fn bytes_that_change_on_the_way_to_the_target_neither_lose_nor_double_anything()
         let end = pair.end();
         let done = |bridge: &mut Bridge| {
             bridge.ended().is_some()
-                || progress(&pair.target, "to-target", "CONCAT(low_file, ':', low_pos)") == end.to_string()
+                || (progress(&pair.target, "to-target", "CONCAT(low_file, ':', low_pos)") == end.to_string()
+                    && bridge.has_caught_up(&pair.source))
         };
         wait_until("it goes on or ends", LIMIT, || done(&mut bridge));
         // Either what was refused goes through the second time, or the bridge ends and goes on when started again.
