@@ -96,12 +96,14 @@ pub struct Bridge {
     folder: tempfile::TempDir,
     options: BridgeOptions,
     child: Option<Child>,
+    /// How long the log was when the last run began.
+    logged: usize,
 }
 
 impl Bridge {
     /// Nothing runs yet.
     pub fn new(options: BridgeOptions) -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), options, child: None }
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), options, child: None, logged: 0 }
     }
 
     /// A bridge whose start is stored at `start`, and which runs.
@@ -156,6 +158,11 @@ impl Bridge {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// The log of the last run: nothing as long as its process has said nothing.
+    pub fn log_of_run(&self) -> String {
+        self.log().split_off(self.logged)
+    }
+
     /// Starts `binbridge run`.
     pub fn run(&mut self) {
         self.run_with(&[]);
@@ -163,6 +170,7 @@ impl Bridge {
 
     /// Starts `binbridge run` with more arguments.
     pub fn run_with(&mut self, more: &[&str]) {
+        self.logged = self.log().len();
         let log = File::options().create(true).append(true).open(self.log_path()).expect("the log opens");
         let errors = log.try_clone().expect("the log opens twice");
         let mut command = self.command(&["run"]);

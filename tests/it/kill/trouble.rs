@@ -135,10 +135,8 @@ impl Life {
     /// Two bridges of one name: the older one must not commit any more, and must end.
     fn replaced(&mut self) {
         // It must have become the owner: one that becomes it later is right to end the other.
-        let own = |log: &str| {
-            log.rsplit("binbridge starts").next().is_some_and(|log| log.contains("going on from"))
-        };
-        wait_until("the bridge owns the target", LIMIT, || own(&self.bridge.log()));
+        let own = "message=\"going on from\"";
+        wait_until("the bridge owns the target", LIMIT, || self.bridge.log_of_run().contains(own));
         self.rest(0, 200);
         self.bridge.signal("STOP");
         let mut options = self.bridge.options().clone();
