@@ -97,8 +97,8 @@ impl Keys {
     pub(crate) fn new() -> Self {
         let name = |table: &str| TableName { schema: Arc::from("sbtest"), table: Arc::from(table) };
         let key = |column| UniqueKey { columns: vec![column], reach: Reach::Values };
-        let folded = KeyColumn { collation: Collation::Folded, computed: false };
-        let columns = vec![KeyColumn::default(), KeyColumn::default(), folded, folded];
+        let folded = KeyColumn { collation: Collation::Folded, ..KeyColumn::default() };
+        let columns = vec![KeyColumn::default(), KeyColumn::default(), folded.clone(), folded.clone()];
         let sbtest =
             TableKeys { name: name("sbtest1"), columns, primary: Some(key(0)), ..TableKeys::default() };
         let mut columns = vec![KeyColumn::default(); 40];

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::schedule::{Collation, ForeignKey, KeyColumn, Reach, Rule, TableKeys, TableName, UniqueKey};
+use crate::schedule::{
+    Collation, ForeignKey, KeyColumn, Reach, Rule, TableKeys, TableName, UniqueKey, Weights,
+};
 use crate::transaction::Routed;
 use crate::wire::{Connection, Row, Rows, quote_text};
 
@@ -16,7 +18,11 @@ pub(super) struct KeyCatalogue {
     maps: HashMap<usize, (Arc<Routed>, Arc<TableKeys>)>,
     /// All foreign keys of the target; which tables refer to one is not told by the table.
     foreign: Option<Vec<Foreign>>,
+    /// Of collations by name; none of those that cannot be asked for.
+    weights: AllWeights,
 }
+
+type AllWeights = HashMap<String, Option<Arc<Weights>>>;
 
 /// A foreign key by the names of its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +38,9 @@ struct Foreign {
 }
 
 impl KeyCatalogue {
-    /// Forgets everything: a DDL statement ran.
+    /// Forgets everything that a DDL statement may change: one ran.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { weights: std::mem::take(&mut self.weights), ..Self::default() };
     }
 
     /// What was read of a table.
@@ -62,7 +68,7 @@ impl KeyCatalogue {
         Ok(())
     }
 
-    /// Reads the keys of several tables, as far as they are not known, in two round trips. The caller ends the
+    /// Reads the keys of several tables, as far as they are not known, in few round trips. The caller ends the
     /// transaction.
     pub(super) async fn read_ahead(
         &mut self,
@@ -76,13 +82,47 @@ impl KeyCatalogue {
         self.read_foreign(connection).await?;
         let questions: Vec<String> = names.iter().flat_map(questions).collect();
         let answers = connection.query_each(&questions).await?;
+        self.weigh(connection, &answers).await?;
         for (name, answers) in names.into_iter().zip(answers.chunks(2)) {
             if let [columns, unique] = answers {
-                let keys = assemble(columns, unique, self.foreign.as_deref().unwrap_or_default());
+                let keys = self.assemble(columns, unique);
                 self.tables.insert(name, Arc::new(keys));
             }
         }
         Ok(())
+    }
+
+    /// Asks for the weights of the collations that unique keys use. `answers` are those to [`questions`].
+    async fn weigh(&mut self, connection: &mut Connection, answers: &[Rows]) -> Result<()> {
+        let mut wanted: Vec<&str> = answers
+            .chunks(2)
+            .filter_map(
+                |answers| if let [columns, unique] = answers { Some((columns, unique)) } else { None },
+            )
+            .flat_map(|(columns, unique)| {
+                key_collations(columns, unique, self.foreign.as_deref().unwrap_or_default())
+            })
+            .filter(|collation| !self.weights.contains_key(*collation))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        for collation in wanted {
+            let weights = match Weights::questions(collation) {
+                None => None,
+                Some(questions) => {
+                    let answers = connection.query_each(&questions).await?;
+                    let rows = answers.iter().filter_map(|answer| answer.rows.first());
+                    let columns = rows.flat_map(|row| (0..row.0.len()).map(|column| text(row, column)));
+                    Weights::of(collation, columns).map(Arc::new)
+                }
+            };
+            self.weights.insert(collation.to_owned(), weights);
+        }
+        Ok(())
+    }
+
+    fn assemble(&self, columns: &Rows, unique: &Rows) -> TableKeys {
+        assemble(columns, unique, self.foreign.as_deref().unwrap_or_default(), &self.weights)
     }
 
     async fn read_foreign(&mut self, connection: &mut Connection) -> Result<()> {
@@ -95,11 +135,12 @@ impl KeyCatalogue {
     async fn read(&mut self, connection: &mut Connection, name: &TableName) -> Result<Arc<TableKeys>> {
         self.read_foreign(connection).await?;
         let answers = connection.query_each(&questions(name)).await?;
+        self.weigh(connection, &answers).await?;
         // Without this the next question would see the schema as it is now.
         connection.execute("COMMIT").await?;
         let empty = Rows::default();
         let [columns, unique] = [0, 1].map(|index| answers.get(index).unwrap_or(&empty));
-        Ok(Arc::new(assemble(columns, unique, self.foreign.as_deref().unwrap_or_default())))
+        Ok(Arc::new(self.assemble(columns, unique)))
     }
 }
 
@@ -172,7 +213,24 @@ fn foreign_keys(rows: &Rows) -> Vec<Foreign> {
     keys
 }
 
-fn assemble(columns: &Rows, unique: &Rows, foreign: &[Foreign]) -> TableKeys {
+/// The collations of the columns of a table's unique and foreign keys.
+fn key_collations<'r>(
+    columns: &'r Rows,
+    unique: &'r Rows,
+    foreign: &'r [Foreign],
+) -> impl Iterator<Item = &'r str> {
+    let names: Vec<&str> = columns.rows.iter().map(|row| text(row, 0)).collect();
+    let table = columns.rows.first().map(|row| name(text(row, 4), text(row, 5))).unwrap_or_default();
+    let side = move |key: &'r Foreign| {
+        let sides = [key.child == table, key.parent == table];
+        let both = move |columns: &'r [String; 2]| columns.iter().zip(sides).filter(|(_, ours)| *ours);
+        key.columns.iter().flat_map(both).map(|(column, _)| column.as_str())
+    };
+    let parts = unique.rows.iter().filter_map(|row| row.text(1)).chain(foreign.iter().flat_map(side));
+    parts.filter_map(move |part| columns.rows.get(position(&names, part)?)?.text(1))
+}
+
+fn assemble(columns: &Rows, unique: &Rows, foreign: &[Foreign], weights: &AllWeights) -> TableKeys {
     let generated_key = columns.rows.first().is_some_and(|row| row.text(3) == Some("1"));
     let own = columns.rows.get(usize::from(generated_key)..).unwrap_or_default();
     let names: Vec<&str> = own.iter().map(|row| text(row, 0)).collect();
@@ -182,6 +240,7 @@ fn assemble(columns: &Rows, unique: &Rows, foreign: &[Foreign]) -> TableKeys {
             .iter()
             .map(|row| KeyColumn {
                 collation: Collation::of(row.text(1)),
+                weights: row.text(1).and_then(|name| weights.get(name)).cloned().flatten(),
                 computed: row.text(2) == Some("1"),
             })
             .collect(),
@@ -273,7 +332,7 @@ mod tests {
             &["on_expression", "a", "-"],
             &["on_expression", "-", "-"],
         ]);
-        let keys = assemble(&columns(&["a", "B", "c"], false), &unique, &[]);
+        let keys = assemble(&columns(&["a", "B", "c"], false), &unique, &[], &AllWeights::new());
         assert_eq!(keys.primary, Some(UniqueKey { columns: vec![1, 0], reach: Reach::Values }));
         assert_eq!(keys.unique[0], UniqueKey { columns: vec![2], reach: Reach::Prefixes });
         assert_eq!(keys.unique[1].reach, Reach::Row);
@@ -282,7 +341,7 @@ mod tests {
     #[test]
     fn the_generated_key_is_no_column() {
         let unique = rows(&[&["PRIMARY", "my_row_id", "-"], &["u", "a", "-"]]);
-        let keys = assemble(&columns(&["my_row_id", "a"], true), &unique, &[]);
+        let keys = assemble(&columns(&["my_row_id", "a"], true), &unique, &[], &AllWeights::new());
         assert!(keys.generated_key && keys.primary.is_none());
         assert_eq!((keys.columns.len(), keys.unique[0].columns.clone()), (1, vec![0]));
     }
@@ -291,11 +350,11 @@ mod tests {
     fn foreign_keys_are_seen_from_both_sides() {
         let line = |column, to| ["f", "db", "t", "db", "t", column, to, "CASCADE", "RESTRICT", "1"];
         let foreign = foreign_keys(&rows(&[&line("b", "a"), &line("c", "b")]));
-        let keys = assemble(&columns(&["a", "b", "c"], false), &rows(&[]), &foreign);
+        let keys = assemble(&columns(&["a", "b", "c"], false), &rows(&[]), &foreign, &AllWeights::new());
         assert_eq!(keys.parents[0].columns, [1, 2]);
         assert_eq!(keys.children[0].columns, [0, 1]);
         assert_eq!((keys.children[0].on_delete, keys.children[0].on_update), (Rule::Cascade, Rule::Restrict));
-        let less = assemble(&columns(&["a", "b"], false), &rows(&[]), &foreign);
+        let less = assemble(&columns(&["a", "b"], false), &rows(&[]), &foreign, &AllWeights::new());
         assert!(less.parents[0].columns.is_empty() && !less.parents[0].comparable);
     }
 }

@@ -1,9 +1,11 @@
 //! What a row image claims of a key, normalised: values that the server may take for equal have the same claim.
 
+use std::sync::Arc;
+
 use crate::binlog::{Cell, ColumnType};
 
-use super::Reach;
 use super::hash::Hash;
+use super::{Reach, Weights};
 
 /// A key, as the picked cells of an image show it.
 #[derive(Debug, Clone)]
@@ -15,7 +17,7 @@ pub(super) struct KeyPlan {
 }
 
 /// A column of a key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Part {
     /// Its place among the picked cells.
     pub(super) cell: usize,
@@ -23,6 +25,8 @@ pub(super) struct Part {
     pub(super) texture: Texture,
     /// Its type in the images, with its metadata.
     pub(super) kind: (ColumnType, u16),
+    /// What [`Texture::Weighed`] weighs by.
+    pub(super) weights: Option<Arc<Weights>>,
 }
 
 /// How the values of a column are compared.
@@ -38,6 +42,8 @@ pub(super) enum Texture {
     Trimmed,
     /// Case and spaces at the end may not count; nothing is known of what is not printable ASCII.
     Folded,
+    /// By the weights of its characters.
+    Weighed,
     /// Nothing is known.
     Unknown,
 }
@@ -63,7 +69,7 @@ impl KeyPlan {
     pub(super) fn is_comparable(&self, other: &Self) -> bool {
         self.parts.len() == other.parts.len()
             && self.parts.iter().zip(&other.parts).all(|(one, other)| {
-                let text = matches!(one.texture, Texture::Trimmed | Texture::Folded);
+                let text = one.texture.is_text();
                 one.texture == other.texture && (text || one.kind == other.kind)
             })
     }
@@ -78,7 +84,7 @@ impl KeyPlan {
         for part in &self.parts {
             match of(cells, fallback, part.cell) {
                 Cell::Null => return Claim::Nothing,
-                Cell::Bytes(bytes) => known = known && normalise(part.texture, bytes, &mut hash),
+                Cell::Bytes(bytes) => known = known && part.normalise(bytes, &mut hash),
                 Cell::Absent | Cell::Diff(_) => known = false,
             }
         }
@@ -100,6 +106,23 @@ fn of<'a>(cells: &[Cell<'a>], fallback: &[Cell<'a>], place: usize) -> Cell<'a> {
     match cells.get(place) {
         Some(Cell::Absent) | None => fallback.get(place).copied().unwrap_or(Cell::Absent),
         Some(cell) => *cell,
+    }
+}
+
+impl Texture {
+    /// Whether values of different lengths of the same characters are compared alike.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Trimmed | Self::Folded | Self::Weighed)
+    }
+}
+
+impl Part {
+    /// Adds a value so that those which may be equal add the same. False if nothing is known.
+    fn normalise(&self, bytes: &[u8], hash: &mut Hash) -> bool {
+        match &self.weights {
+            Some(weights) if self.texture == Texture::Weighed => weights.hash(bytes, hash),
+            _ => normalise(self.texture, bytes, hash),
+        }
     }
 }
 
@@ -127,12 +150,13 @@ fn normalise(texture: Texture, bytes: &[u8], hash: &mut Hash) -> bool {
             }
             hash.mapped(trimmed(bytes, |byte| byte == b' '), |byte| byte.to_ascii_lowercase());
         }
-        Texture::Unknown => return false,
+        Texture::Weighed | Texture::Unknown => return false,
     }
     true
 }
 
-fn trimmed(bytes: &[u8], pad: impl Fn(u8) -> bool) -> &[u8] {
+/// Without what is not counted at its end.
+pub(super) fn trimmed(bytes: &[u8], pad: impl Fn(u8) -> bool) -> &[u8] {
     let end = bytes.iter().rposition(|byte| !pad(*byte)).map_or(0, |last| last + 1);
     bytes.get(..end).unwrap_or(bytes)
 }
@@ -142,7 +166,7 @@ mod tests {
     use super::*;
 
     fn part(cell: usize, texture: Texture) -> Part {
-        Part { cell, texture, kind: (ColumnType::VarChar, 9) }
+        Part { cell, texture, kind: (ColumnType::VarChar, 9), weights: None }
     }
 
     fn claim(texture: Texture, bytes: &[u8]) -> Claim {

@@ -352,7 +352,7 @@ fn signature(plan: &KeyPlan) -> Signature {
     if plan.reach == Reach::Row {
         return Signature::Many;
     }
-    let text = |texture| matches!(texture, Texture::Trimmed | Texture::Folded | Texture::Unknown);
+    let text = |texture: Texture| texture.is_text() || texture == Texture::Unknown;
     Signature::One(
         plan.parts.iter().map(|part| (part.texture, (!text(part.texture)).then_some(part.kind))).collect(),
     )

@@ -44,6 +44,32 @@ impl Hash {
     }
 }
 
+/// Adds bytes one by one: the same as [`Hash::bytes`] of all of them.
+pub(super) struct Stream<'h> {
+    hash: &'h mut Hash,
+    word: u64,
+    bytes: u64,
+}
+
+impl<'h> Stream<'h> {
+    pub(super) fn new(hash: &'h mut Hash) -> Self {
+        Self { hash, word: 0, bytes: 0 }
+    }
+
+    pub(super) fn push(&mut self, byte: u8) {
+        self.word |= u64::from(byte) << (self.bytes % 8 * 8);
+        self.bytes += 1;
+        if self.bytes.is_multiple_of(8) {
+            self.hash.word(std::mem::take(&mut self.word));
+        }
+    }
+
+    pub(super) fn finish(self) {
+        self.hash.word(self.word);
+        self.hash.word(self.bytes);
+    }
+}
+
 /// Both halves of the product.
 #[allow(clippy::cast_possible_truncation, reason = "the halves are taken apart")]
 fn fold(one: u64, other: u64) -> u64 {
@@ -89,6 +115,20 @@ mod tests {
             hash.bytes(part);
         }
         hash.finish()
+    }
+
+    #[test]
+    fn a_stream_of_bytes_is_those_bytes() {
+        let bytes: Vec<u8> = (1..=40).collect();
+        for length in 0..bytes.len() {
+            let mut streamed = Hash::new(1);
+            let mut stream = Stream::new(&mut streamed);
+            for byte in &bytes[..length] {
+                stream.push(*byte);
+            }
+            stream.finish();
+            assert_eq!(streamed.finish(), hash(&[&bytes[..length]]));
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::Weights;
+
 /// A table by its names as the target spells them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TableName {
@@ -31,10 +33,12 @@ pub struct TableKeys {
 }
 
 /// What of a column matters to a key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyColumn {
     /// How its texts are compared.
     pub collation: Collation,
+    /// By what weights exactly, if that is known: more than the collation tells.
+    pub weights: Option<Arc<Weights>>,
     /// It is computed when read: what a row image says of it is not relied upon.
     pub computed: bool,
 }

@@ -3,7 +3,7 @@
 use crate::binlog::{Cell, ColumnType, Image, TableMap};
 
 use super::claims::{KeyPlan, Part, Texture};
-use super::{Collation, ForeignKey, Reach, TableKeys, UniqueKey};
+use super::{Collation, ForeignKey, KeyColumn, Reach, TableKeys, UniqueKey};
 
 /// Which cells of an image are picked, and what keys do with them.
 #[derive(Debug)]
@@ -161,15 +161,21 @@ impl Compiler<'_> {
         }
     }
 
+    /// What the target says of a column of the image.
+    fn theirs(&self, column: usize) -> Option<&KeyColumn> {
+        column.checked_sub(self.offset).and_then(|index| self.keys.columns.get(index))
+    }
+
     /// How the values of a column are compared; `None` if that is not known.
     fn texture(&self, column: usize) -> Option<Texture> {
         let kind = self.map.columns.get(column)?.kind;
-        let theirs = column.checked_sub(self.offset).and_then(|index| self.keys.columns.get(index));
+        let theirs = self.theirs(column);
         let collation = theirs.map_or(Collation::Bytes, |column| column.collation);
         Some(match kind {
             ColumnType::Float | ColumnType::Double => Texture::Float,
             ColumnType::Decimal => Texture::Decimal,
             ColumnType::Char | ColumnType::VarChar | ColumnType::Blob => match collation {
+                _ if theirs.is_some_and(|column| column.weights.is_some()) => Texture::Weighed,
                 Collation::Bytes => Texture::Trimmed,
                 Collation::Folded => Texture::Folded,
                 Collation::Unknown => Texture::Unknown,
@@ -237,7 +243,9 @@ impl Compiler<'_> {
                 return KeyPlan { parts: Vec::new(), reach: Reach::Row };
             };
             self.want(column);
-            parts.push(Part { cell: column, texture, kind: (found.kind, found.meta) });
+            let kind = (found.kind, found.meta);
+            let weights = self.theirs(column).and_then(|column| column.weights.clone());
+            parts.push(Part { cell: column, texture, kind, weights });
         }
         KeyPlan { parts, reach }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //!  changes of a batch -> Planner -> Plan: segments of rows, statements between them
 //!     Layout   what of a table's rows counts for its keys, and where it stands in their images
+//!     Weights  what collations make of characters, so that values which the server takes for equal are known
 //!     Claims   values of keys that one row's change takes or gives up, and what foreign keys lead to
 //!     merge    the changes of one row become one
 //! ```
@@ -23,11 +24,13 @@ mod merge;
 mod plan;
 mod segment;
 mod tables;
+mod weights;
 mod window;
 
 pub use footprint::{Footprint, Footprints};
 pub use keys::{Collation, ForeignKey, KeyColumn, Reach, Rule, TableKeys, TableName, UniqueKey};
 pub use plan::{Item, Plan, Planner, Run, Statement};
+pub use weights::Weights;
 pub use window::{MOST_WORKERS, Share, Windows};
 
 #[cfg(test)]

@@ -282,7 +282,7 @@ impl Nature {
             Self::Text(collation) => collation,
             _ => Collation::Bytes,
         };
-        KeyColumn { collation, computed: false }
+        KeyColumn { collation, ..KeyColumn::default() }
     }
 
     /// What two values that compare equal have in common.

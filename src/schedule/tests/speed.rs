@@ -52,9 +52,9 @@ fn rows_per_second() {
         table: Arc::clone(&name.table),
         event: map.clone(),
     });
-    let texts = KeyColumn { collation: Collation::Folded, computed: false };
+    let texts = KeyColumn { collation: Collation::Folded, ..KeyColumn::default() };
     let key = |column| UniqueKey { columns: vec![column], reach: Reach::Values };
-    let columns = vec![KeyColumn::default(), KeyColumn::default(), texts, texts];
+    let columns = vec![KeyColumn::default(), KeyColumn::default(), texts.clone(), texts];
     let primary = Some(key(0));
     let one_key = TableKeys { name, columns, primary, ..TableKeys::default() };
     let claiming = TableKeys { unique: vec![key(1), key(2)], ..one_key.clone() };
