@@ -242,7 +242,7 @@ impl Coder {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Answers as a server gives them: `weight` says the weights of a character.
@@ -277,13 +277,18 @@ mod tests {
         }
     }
 
+    /// Weights for whom it does not matter which.
+    pub(in super::super) fn some() -> Weights {
+        known("utf8mb4_0900_ai_ci", simple).unwrap()
+    }
+
     fn claim(weights: &Weights, text: &str) -> Option<u64> {
         weights.claim(text.as_bytes())
     }
 
     #[test]
     fn texts_of_one_weight_have_one_hash_and_others_do_not() {
-        let weights = known("utf8mb4_0900_ai_ci", simple).unwrap();
+        let weights = some();
         let same = |one, other| assert_eq!(claim(&weights, one), claim(&weights, other), "{one} {other}");
         same("Straße ", "STRASSE");
         same("Été", "ete");
@@ -297,7 +302,7 @@ mod tests {
 
     #[test]
     fn nothing_is_known_of_what_was_not_asked_for_or_may_not_count() {
-        let weights = known("utf8mb4_0900_ai_ci", simple).unwrap();
+        let weights = some();
         for text in ["e\u{301}", "😀", "tab\t", "x´", "soft\u{AD}", "ก", "\u{A0}"] {
             assert_eq!(claim(&weights, text), None, "{text}");
         }

@@ -14,3 +14,20 @@ mod windows;
 // are the names that it has from outside.
 use super::{Collation, ForeignKey, KeyColumn, Reach, Rule, TableKeys, TableName, UniqueKey};
 use crate::binlog::RowsEvent;
+
+use std::sync::{Arc, LazyLock};
+
+use schema::Schema;
+
+use super::{Weights, weights};
+
+static WEIGHTS: LazyLock<Arc<Weights>> = LazyLock::new(|| Arc::new(weights::tests::some()));
+
+/// The keys of a schema's tables; of every second column, the weights of its texts are known.
+fn keys_of(schema: &Schema) -> Vec<Arc<TableKeys>> {
+    let mut keys: Vec<TableKeys> = (0..schema.tables.len()).map(|table| schema.keys(table)).collect();
+    for column in keys.iter_mut().flat_map(|keys| keys.columns.iter_mut().skip(1).step_by(2)) {
+        column.weights = (column.collation == Collation::Folded).then(|| Arc::clone(&WEIGHTS));
+    }
+    keys.into_iter().map(Arc::new).collect()
+}

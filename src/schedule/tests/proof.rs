@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 
 use super::super::plan::Statement;
-use super::super::{Item, Planner, TableKeys};
+use super::super::{Item, Planner};
 use super::events::{Applied, Source, apply};
 use super::history::{Draw, History, Step};
 use super::schema::{Generated, Images, Nature, Schema, Table};
@@ -92,8 +92,7 @@ fn holds(
 ) -> Result<(), TestCaseError> {
     let history = History::new(schema, before, draws);
     let (changes, statements) = changes(&mut Source::new(schema), &history.steps);
-    let keys: Vec<Arc<TableKeys>> =
-        (0..schema.tables.len()).map(|table| Arc::new(schema.keys(table))).collect();
+    let keys = super::keys_of(schema);
     let keys_of = |routed: &Arc<Routed>| keys.get(routed.table[1..].parse::<usize>().unwrap()).cloned();
     let plan = planner.plan(changes.iter(), keys_of).unwrap();
     let mut net = history.start.clone();

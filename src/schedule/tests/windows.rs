@@ -123,7 +123,7 @@ fn holds(
     seen: &Seen,
 ) -> Result<(), TestCaseError> {
     let history = History::new(schema, before, draws);
-    let keys = (0..schema.tables.len()).map(|table| Arc::new(schema.keys(table))).collect();
+    let keys = super::keys_of(schema);
     let store = history.start.clone();
     let mut stage = Stage { schema, statements: Vec::new(), keys, planner: Planner::default(), store };
     let transactions = transactions(&mut Source::new(schema), &mut stage, &history, choices);
