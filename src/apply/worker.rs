@@ -222,7 +222,8 @@ impl Worker {
             }
             Outcome::Done(Load::Row(seq), _) => {
                 self.last_durable = seq;
-                self.observer.place_recorded();
+                let at = self.applied.lock().low().at.clone();
+                self.observer.place_recorded(at.as_ref());
                 Ok(())
             }
             Outcome::Done(Load::Batch(batch), took) => {

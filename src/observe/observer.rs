@@ -182,9 +182,14 @@ impl Observer {
         self.state().totals.ddl += 1;
     }
 
-    /// The progress row says a new place, without a transaction.
-    pub fn place_recorded(&self) {
-        self.state().recorded_us = Some(now_us());
+    /// The progress row says a new place, without a transaction: everything up to `at` is applied.
+    pub fn place_recorded(&self, at: Option<&Coordinates>) {
+        let mut state = self.state();
+        state.recorded_us = Some(now_us());
+        if let Some(at) = at {
+            let seq = state.seq;
+            state.found_applied(now_us(), at, seq, 0);
+        }
     }
 
     /// Batches are tried again: `deadlock`, `lock_wait` or `connection`.
@@ -518,7 +523,7 @@ mod tests {
         let observer = caught_up();
         let recorded = || metric(&observer, "binbridge_checkpoint_last_timestamp_seconds{bridge=\"main\"}");
         assert!(recorded().is_nan());
-        observer.place_recorded();
+        observer.place_recorded(Some(&at(9)));
         assert!((recorded() - float(now_us()) / 1e6).abs() < 60.0);
     }
 

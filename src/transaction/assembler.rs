@@ -59,6 +59,8 @@ pub struct Assembler {
     pub(super) skipped: Vec<Target>,
     /// Where the transaction begins that has begun; for errors, which find `state` taken.
     began: Option<Coordinates>,
+    /// A file that the source went on to, and of which no transaction has come yet.
+    entered: Option<Arc<str>>,
 }
 
 impl Assembler {
@@ -76,6 +78,7 @@ impl Assembler {
             filtered: 0,
             skipped: Vec::new(),
             began: None,
+            entered: None,
         }
     }
 
@@ -143,6 +146,7 @@ impl Assembler {
             EventBody::Rotate { file, offset, artificial } => {
                 Ok(self.rotate(Coordinates { file: Arc::clone(file), offset: *offset }, *artificial))
             }
+            EventBody::PreviousGtids(_) => Ok(self.head_of_file(located.end())),
             EventBody::Incident(incident) => Err(incident.error()),
             EventBody::BeginLoadQuery(_) | EventBody::AppendBlock(_) | EventBody::ExecuteLoadQuery(_) if matches!(&self.state, Await::Change(open) if open.head.is_one_of(&self.skipped)) => {
                 Ok(None)
@@ -154,7 +158,13 @@ impl Assembler {
         }
     }
 
+    /// What a new file begins with is behind us: an idle source's end of log is there, and nowhere before it.
+    fn head_of_file(&mut self, end: Coordinates) -> Option<Unit> {
+        self.entered.take().filter(|entered| *entered == end.file).map(|_| Unit::Place(end))
+    }
+
     fn take_boundary(&mut self, located: Located) -> Result<Option<Unit>> {
+        self.entered = None;
         let (start, end) = (located.start(), located.end());
         match (located.event.body, std::mem::replace(&mut self.state, Await::Start)) {
             (EventBody::Gtid(gtid), Await::Start) => {
@@ -459,6 +469,7 @@ impl Assembler {
         }
         // Between files nothing is open, so the new file's beginning is as good a place as the old one's end.
         let unit = self.interrupt();
+        self.entered = (!artificial).then(|| Arc::clone(&to.file));
         self.resume = Some(to.clone());
         unit.or((!artificial).then_some(Unit::Place(to)))
     }

@@ -51,6 +51,9 @@ fn lag_is_zero_in_step_grows_while_the_target_hangs_and_is_unknown_without_a_sou
             && pair.bridge.get("/readyz").is_some_and(|body| !body.contains("false"))
     });
     assert_eq!(pair.target.sql("SELECT COUNT(*) FROM shop.t"), "1");
+    // Where an idle source's log ends is where the bridge says it is, in a new file too.
+    pair.source.sql("FLUSH BINARY LOGS");
+    pair.bridge.wait_caught_up(&pair.source, LIMIT);
 
     // The target answers no more: what was received and is not applied ages.
     pair.proxy.hold(Direction::ToClient);
