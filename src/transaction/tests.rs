@@ -80,6 +80,32 @@ const RECORDED: [&str; 9] = [
 ];
 
 #[test]
+fn what_a_file_begins_with_is_a_place_only_where_the_source_went_on_to_it() {
+    let name = "plain.binlog";
+    let head: Vec<Located> = located(name)
+        .into_iter()
+        .take_while(|located| !matches!(located.event.body, EventBody::Gtid(_)))
+        .collect();
+    let end = head.last().unwrap().end;
+    let rotate = |file: &str, artificial: bool| {
+        let mut located = head[0].clone();
+        located.event.body = EventBody::Rotate { file: Arc::from(file), offset: 4, artificial };
+        located
+    };
+    let places = |before: &[Located]| -> Vec<u64> {
+        let mut assembler = assembler(Rules::default(), WHOLE);
+        let units = before.iter().chain(&head).map(|located| assembler.push(located.clone()).unwrap());
+        let place = |unit| if let Some(Unit::Place(place)) = unit { Some(place.offset) } else { None };
+        units.filter_map(place).collect()
+    };
+    assert_eq!(places(&[]), [0; 0]);
+    // A source that is connected to by GTID sends a file's head, and then not all that is in it.
+    assert_eq!(places(&[rotate(name, true)]), [0; 0]);
+    assert_eq!(places(&[rotate(name, false), rotate(name, true)]), [4, end]);
+    assert_eq!(places(&[rotate("other", false), rotate(name, true)]), [4]);
+}
+
+#[test]
 fn every_transaction_of_the_recorded_files_is_numbered_and_its_places_join() {
     for name in RECORDED {
         let gtids =
