@@ -222,8 +222,9 @@ impl Worker {
             }
             Outcome::Done(Load::Row(seq), _) => {
                 self.last_durable = seq;
-                let at = self.applied.lock().low().at.clone();
-                self.observer.place_recorded(at.as_ref());
+                // Told under the lock, as commits are: another worker's would be taken back.
+                let applied = self.applied.lock();
+                self.observer.place_recorded(applied.low().at.as_ref());
                 Ok(())
             }
             Outcome::Done(Load::Batch(batch), took) => {
