@@ -18,7 +18,7 @@ pub(super) struct KeyCatalogue {
     maps: HashMap<usize, (Arc<Routed>, Arc<TableKeys>)>,
     /// All foreign keys of the target; which tables refer to one is not told by the table.
     foreign: Option<Vec<Foreign>>,
-    /// Of collations by name; none of those that cannot be asked for.
+    /// Of collations by name; `None` for those of which nothing can be asked.
     weights: AllWeights,
 }
 
@@ -92,7 +92,7 @@ impl KeyCatalogue {
         Ok(())
     }
 
-    /// Asks for the weights of the collations that unique keys use. `answers` are those to [`questions`].
+    /// Asks for the weights of the collations that keys use. `answers` are those to [`questions`].
     async fn weigh(&mut self, connection: &mut Connection, answers: &[Rows]) -> Result<()> {
         let mut wanted: Vec<&str> = answers
             .chunks(2)

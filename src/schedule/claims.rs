@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::binlog::{Cell, ColumnType};
 
 use super::hash::Hash;
+use super::weights::trimmed;
 use super::{Reach, Weights};
 
 /// A key, as the picked cells of an image show it.
@@ -153,12 +154,6 @@ fn normalise(texture: Texture, bytes: &[u8], hash: &mut Hash) -> bool {
         Texture::Weighed | Texture::Unknown => return false,
     }
     true
-}
-
-/// Without what is not counted at its end.
-pub(super) fn trimmed(bytes: &[u8], pad: impl Fn(u8) -> bool) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| !pad(*byte)).map_or(0, |last| last + 1);
-    bytes.get(..end).unwrap_or(bytes)
 }
 
 #[cfg(test)]

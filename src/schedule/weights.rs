@@ -135,7 +135,7 @@ impl Weights {
     /// Adds a text, trailing spaces left out, so that equal texts add the same. False if nothing is known of one of its
     /// characters.
     pub(super) fn hash(&self, text: &[u8], hash: &mut Hash) -> bool {
-        let text = super::claims::trimmed(text, |byte| byte == b' ');
+        let text = trimmed(text, |byte| byte == b' ');
         let ascii = |byte: u8| self.ascii.get(usize::from(byte)).copied().unwrap_or(0);
         if text.is_ascii() {
             hash.mapped(text, ascii);
@@ -239,6 +239,12 @@ impl Coder {
             None => into.extend([WIDE].into_iter().chain(unit.to_be_bytes())),
         }
     }
+}
+
+/// Without what is not counted at its end.
+pub(super) fn trimmed(bytes: &[u8], pad: impl Fn(u8) -> bool) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| !pad(*byte)).map_or(0, |last| last + 1);
+    bytes.get(..end).unwrap_or(bytes)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use sha2::{Digest, Sha256};
 
 use crate::bail;
@@ -11,18 +11,12 @@ use crate::binlog::{Body, Decoder, Event, PayloadReader, PayloadStream, kind};
 use crate::clock::Sampler;
 use crate::error::{Code, Error, Result, ServerError};
 use crate::failpoint;
-use crate::position::{Coordinates, GtidSet, Start};
-use crate::wire::{Connection, Endpoint, classify};
+use crate::position::{Coordinates, Start};
+use crate::wire::{Connection, Endpoint};
 
+use super::commands::{FIRST_EVENT, dump_error, dump_file, dump_gtid, needs_grants, register};
 use super::{Identity, Offset};
 
-const COM_BINLOG_DUMP: u8 = 0x12;
-const COM_REGISTER_SLAVE: u8 = 0x15;
-const COM_BINLOG_DUMP_GTID: u8 = 0x1e;
-/// `BINLOG_THROUGH_GTID` (sql/rpl_constants.h).
-const THROUGH_GTID: u16 = 0x04;
-/// The offset of the first event of every binlog file, after its four magic bytes.
-const FIRST_EVENT: u64 = 4;
 /// The most that one compressed transaction may unpack to; it is read as a stream, so this bounds time, not memory.
 const MAX_PAYLOAD: u64 = 1 << 40;
 
@@ -355,60 +349,6 @@ fn row_uuid_column(columns: &[String]) -> usize {
     columns.iter().position(|name| name == "Replica_UUID" || name == "Slave_UUID").unwrap_or(usize::MAX)
 }
 
-async fn register(connection: &mut Connection, registration: &Registration, server_id: u32) -> Result<()> {
-    let mut payload = BytesMut::with_capacity(64);
-    payload.put_u32_le(server_id);
-    let host: String = registration.report_host.chars().take(60).collect();
-    put_text(&mut payload, host.as_bytes());
-    // User and password of SHOW REPLICAS: never told.
-    put_text(&mut payload, b"");
-    put_text(&mut payload, b"");
-    payload.put_u16_le(0);
-    payload.put_u32_le(0);
-    payload.put_u32_le(0);
-    connection.send_command(COM_REGISTER_SLAVE, &payload).await?;
-    match connection.read_reply().await? {
-        crate::wire::Reply::Failed(server) => Err(needs_grants(dump_error(server))),
-        _ => Ok(()),
-    }
-}
-
-/// The server names the one privilege it missed first; a replica needs two.
-pub fn needs_grants(error: Error) -> Error {
-    match error.code() {
-        Code::Privilege => {
-            error.context("the source account needs REPLICATION SLAVE and REPLICATION CLIENT on *.*")
-        }
-        _ => error,
-    }
-}
-
-fn put_text(payload: &mut BytesMut, text: &[u8]) {
-    payload.put_u8(u8::try_from(text.len()).unwrap_or(u8::MAX));
-    payload.put_slice(text.get(..usize::from(u8::MAX)).unwrap_or(text));
-}
-
-async fn dump_file(connection: &mut Connection, server_id: u32, file: &str, offset: u64) -> Result<()> {
-    let mut payload = BytesMut::with_capacity(16 + file.len());
-    payload.put_u32_le(u32::try_from(offset).unwrap_or(u32::MAX));
-    payload.put_u16_le(0);
-    payload.put_u32_le(server_id);
-    payload.put_slice(file.as_bytes());
-    connection.send_command(COM_BINLOG_DUMP, &payload).await
-}
-
-async fn dump_gtid(connection: &mut Connection, server_id: u32, set: &GtidSet) -> Result<()> {
-    let encoded = set.encode();
-    let mut payload = BytesMut::with_capacity(32 + encoded.len());
-    payload.put_u16_le(THROUGH_GTID);
-    payload.put_u32_le(server_id);
-    payload.put_u32_le(0);
-    payload.put_u64_le(FIRST_EVENT);
-    payload.put_u32_le(u32::try_from(encoded.len()).unwrap_or(u32::MAX));
-    payload.put_slice(&encoded);
-    connection.send_command(COM_BINLOG_DUMP_GTID, &payload).await
-}
-
 /// Whether a packet begins like a `TRANSACTION_PAYLOAD` event without semi-sync header.
 fn is_payload(head: &[u8]) -> bool {
     /// Where an event's header holds its type.
@@ -456,13 +396,6 @@ fn parse_server_error(packet: &Bytes) -> ServerError {
         state: String::from_utf8_lossy(state).into_owned(),
         message: String::from_utf8_lossy(message).into_owned(),
     }
-}
-
-/// The source's words are safe to show: they speak of files and positions, not of rows.
-fn dump_error(server: ServerError) -> Error {
-    let code = classify(&server);
-    Error::new(code, format!("the source refused: {} ({})", server.message, server.number))
-        .with_server(server)
 }
 
 /// For a place that nothing was ever read from: what cannot be read there is more likely the fault of the place than of

@@ -6,7 +6,6 @@ mod examples;
 mod history;
 mod proof;
 mod schema;
-mod speed;
 mod store;
 mod windows;
 
