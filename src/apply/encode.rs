@@ -49,6 +49,8 @@ pub struct Encoder {
     /// Events that are not text yet: the last one's flags may still change.
     events: Vec<u8>,
     planner: Planner,
+    /// Events for the beginning and the end of the next changes, which are row events alone.
+    pub(super) fence: Option<[Vec<u8>; 2]>,
 }
 
 /// From here on events become text: a large batch is not held a second time.
@@ -71,6 +73,7 @@ impl Encoder {
     /// Adds the changes to a packet: runs of rows events as `BINLOG`, statements with their context.
     pub fn changes<'a>(&mut self, changes: impl Iterator<Item = &'a Change>, packet: &mut Packet) {
         let mut run = Run::default();
+        let fence = self.begin_fenced();
         for change in changes {
             match change {
                 Change::Rows(rows) => self.row(rows, &mut run, packet),
@@ -81,7 +84,15 @@ impl Encoder {
             }
         }
         self.end_statement(&mut run);
+        self.events.extend_from_slice(&fence);
         self.end_binlog(&mut run, packet);
+    }
+
+    /// Adds what stands before the changes, and returns what stands behind them.
+    fn begin_fenced(&mut self) -> Vec<u8> {
+        let [open, close] = self.fence.take().unwrap_or_default();
+        self.events.extend_from_slice(&open);
+        close
     }
 
     /// Adds the net effect of the changes to a packet. `keys` knows the keys of the target's tables. Returns how many rows
@@ -95,6 +106,7 @@ impl Encoder {
         keys: impl Fn(&Arc<Routed>) -> Option<Arc<TableKeys>>,
         packet: &mut Packet,
     ) -> Result<usize> {
+        let fence = self.begin_fenced();
         let plan = self.planner.plan(changes, keys)?;
         let mut run = Run::default();
         for item in plan.items() {
@@ -103,6 +115,7 @@ impl Encoder {
                 Item::Rows(rows) => plan.encode(rows.clone(), &mut self.events),
             }
         }
+        self.events.extend_from_slice(&fence);
         self.end_binlog(&mut run, packet);
         Ok(plan.rows())
     }

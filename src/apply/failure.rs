@@ -26,7 +26,7 @@ impl Worker {
             self.behind.add(0);
         }
         let code = classify(&server);
-        if server.number == GUARD_FAILED {
+        if may_be_a_guard(&server) {
             self.check_fence().await?;
         }
         let failed = match load {
@@ -107,7 +107,7 @@ impl Worker {
 
     /// Why a transaction that went alone was refused.
     async fn refused_alone(&mut self, server: ServerError, tables: &[String], place: String) -> Error {
-        if server.number == GUARD_FAILED && self.check_fence().await.is_err() {
+        if may_be_a_guard(&server) && self.check_fence().await.is_err() {
             // What seemed to be refused before was not: only the progress row says what is there.
             let message = "the target's answers did not fit what it did";
             return Error::new(Code::ConnectionLost, message).context(place);
@@ -119,7 +119,7 @@ impl Worker {
     /// `BB4008` or `BB4012`, if the progress row is not as this worker left it.
     ///
     /// A guard may have failed: someone else has taken over, or someone edited the progress row. If the row is as we
-    /// left it, what failed was a subquery of a statement event.
+    /// left it, what failed was a subquery of a statement event, or a row of a table.
     async fn check_fence(&mut self) -> Result<()> {
         let connection = &mut self.pipeline.session.connection;
         let rows = Row::parse_all(&connection.query(&self.settings.tables.read(false)).await?)?;
@@ -147,8 +147,10 @@ pub(super) fn conflict(server: &ServerError) -> &'static str {
     if server.number == 1213 { "deadlock" } else { "lock_wait" }
 }
 
-/// `ER_SUBQUERY_NO_1_ROW`: how a guard refuses.
-const GUARD_FAILED: u16 = 1242;
+/// How a guard refuses: `ER_SUBQUERY_NO_1_ROW` in SQL, `ER_KEY_NOT_FOUND` as a row event. Neither is a guard's alone.
+fn may_be_a_guard(server: &ServerError) -> bool {
+    [1242, 1032].contains(&server.number)
+}
 
 pub(super) fn at(error: Error, job: &Job) -> Error {
     error.context(format!("transaction {} at {}", job.transaction.seq, job.transaction.start))

@@ -11,7 +11,7 @@ use crate::clock::now_us;
 use crate::error::{Code, Error, Result};
 use crate::failpoint;
 use crate::hex::hex;
-use crate::progress::{Fence, Recovered, Row, Tables};
+use crate::progress::{Fence, Recovered, Row, RowFence, Tables};
 use crate::wire::{Endpoint, Rows, quote_text};
 
 use super::Session;
@@ -29,6 +29,8 @@ pub struct Ownership {
     pub recovered: Recovered,
     /// The fence of each worker's row.
     pub fences: Vec<(u32, Fence)>,
+    /// What guards batches of row events, if the progress table takes it.
+    pub row_fence: Option<RowFence>,
 }
 
 /// Takes and keeps ownership of one bridge on one target.
@@ -217,9 +219,9 @@ impl Owner {
         );
         let at = statements.len();
         let mut questions = statements;
-        questions.extend([self.tables.read(true), bridge, "COMMIT".to_owned()]);
+        questions.extend([self.tables.read(true), bridge, self.tables.ask_row_fence(), "COMMIT".to_owned()]);
         let answers = session.connection.query_each(&questions).await?;
-        let [rows, bridge, _] = answers.get(at..).unwrap_or_default() else {
+        let [rows, bridge, layout, _] = answers.get(at..).unwrap_or_default() else {
             bail!(Protocol, "the target answered {} of {} statements", answers.len(), questions.len())
         };
         let rows = Row::parse_all(rows)?;
@@ -232,6 +234,7 @@ impl Owner {
             source_uuid: text(bridge, 1).unwrap_or_default().to_owned(),
             recovered: Recovered::from_rows(&rows)?,
             fences: rows.iter().map(|row| (row.worker, row.fence)).collect(),
+            row_fence: self.tables.row_fence(layout),
         })
     }
 }

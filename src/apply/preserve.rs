@@ -101,7 +101,8 @@ impl Worker {
         }
         let mut packet = self.pipeline.packet();
         self.open_packet(None, &mut packet);
-        packet.push(&self.settings.tables.record(self.id, last, &frontier, now_us()));
+        let row = (self.id, self.fence, self.last_sent);
+        packet.push(&self.settings.tables.record(row, last, &frontier, now_us()));
         packet.push("COMMIT");
         self.last_sent = last;
         self.behind = Behind::default();

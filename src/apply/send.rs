@@ -6,6 +6,7 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::Result;
 use crate::failpoint;
+use crate::progress::Frontier;
 use crate::transaction::{Body, Change, Format};
 
 use super::failure::at;
@@ -57,16 +58,42 @@ impl Worker {
             self.show_format(&job.transaction.format.clone()).await?;
         }
         let mut packet = self.pipeline.packet();
-        self.open_packet(None, &mut packet);
+        let fenced = self.fence_by_rows(&batch)?;
+        if !fenced {
+            self.open_packet(None, &mut packet);
+        }
         self.encode(&batch, &mut packet).await?;
         if !self.fits(&packet) {
             return Box::pin(self.send_in_parts(batch, packet.sql.len())).await;
         }
-        self.end_packet(&batch, &mut packet)?;
+        if fenced {
+            packet.push("COMMIT");
+            self.last_sent = batch.last().unwrap_or(self.last_sent);
+        } else {
+            self.end_packet(&batch, &mut packet)?;
+        }
         failpoint::hit("apply.before_send");
         self.pipeline.send(packet, Load::Batch(batch)).await?;
         failpoint::hit("apply.after_send");
         Ok(())
+    }
+
+    /// Gives a batch that is row events alone its guard and its record as row events; false if they must be SQL.
+    fn fence_by_rows(&mut self, batch: &Batch) -> Result<bool> {
+        let Some(row_fence) = self.row_fence.as_ref().filter(|_| !batch.ends_ddl && !self.preserves()) else {
+            return Ok(false);
+        };
+        let mut all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
+        let (Some(Change::Rows(first)), Some(last)) = (all.next(), batch.last()) else { return Ok(false) };
+        if !all.all(|change| matches!(change, Change::Rows(_))) {
+            return Ok(false);
+        }
+        let frontier = self.frontier_with(batch)?;
+        let [mut open, mut close] = [Vec::new(), Vec::new()];
+        row_fence.open(&first.bytes, self.id, (self.fence, self.last_sent), &mut open);
+        row_fence.close(&first.bytes, self.id, (self.fence, last), (&frontier, now_us()), &mut close);
+        self.pipeline.session.encoder.fence = Some([open, close]);
+        Ok(true)
     }
 
     async fn send_in_parts(&mut self, mut batch: Batch, size: usize) -> Result<()> {
@@ -106,15 +133,22 @@ impl Worker {
             self.behind.add(batch.jobs.len());
             return Ok(());
         }
-        // What is in flight on this connection is committed if this batch is; what others have in flight may not be.
+        let frontier = self.frontier_with(batch)?;
+        let row = (self.id, self.fence, self.last_sent);
+        packet.push(&self.settings.tables.record(row, last, &frontier, now_us()));
+        packet.push("COMMIT");
+        self.last_sent = last;
+        Ok(())
+    }
+
+    /// The frontier once this batch is committed. What is in flight on this connection is committed if this batch is; what
+    /// others have in flight may not be.
+    fn frontier_with(&self, batch: &Batch) -> Result<Frontier> {
         let mut frontier = self.applied.lock().clone();
         for done in self.pipeline.batches().chain([batch]).flat_map(|batch| &batch.jobs).flat_map(Job::done) {
             frontier.complete(done)?;
         }
-        packet.push(&self.settings.tables.record(self.id, last, &frontier, now_us()));
-        packet.push("COMMIT");
-        self.last_sent = last;
-        Ok(())
+        Ok(frontier)
     }
 
     pub(super) async fn show_format(&mut self, format: &Arc<Format>) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::control::Control;
 use crate::error::Result;
 use crate::failpoint;
 use crate::observe::{Committed, Counted, Observer, Stage};
-use crate::progress::{Fence, Frontier, Seq, Tables};
+use crate::progress::{Fence, Frontier, RowFence, Seq, Tables};
 use crate::transaction::Piece;
 
 use super::buffers::Buffers;
@@ -103,6 +103,7 @@ pub(super) struct Worker {
     pub(super) observer: Arc<Observer>,
     pub(super) id: u32,
     pub(super) fence: Fence,
+    pub(super) row_fence: Option<RowFence>,
     pub(super) applied: Applied,
     /// The `seq` that the next guard must find.
     pub(super) last_sent: Seq,
@@ -149,6 +150,7 @@ impl Worker {
             observer,
             id,
             fence,
+            row_fence: ownership.row_fence.clone(),
             applied,
             last_sent: last,
             last_durable: last,

@@ -33,6 +33,17 @@ impl Bitmap {
         Some(Self { bits, len })
     }
 
+    /// A bitmap of `len` bits, in which these are set; those beyond `len` are not.
+    pub fn of(len: usize, set: impl Iterator<Item = usize>) -> Self {
+        let mut bits = vec![0; len.div_ceil(8)];
+        for i in set.filter(|i| *i < len) {
+            if let Some(byte) = bits.get_mut(i >> 3) {
+                *byte |= 1 << (i & 7);
+            }
+        }
+        Self { bits: Bits::Many(bits.into()), len }
+    }
+
     /// Number of columns it speaks of.
     pub fn len(&self) -> usize {
         self.len

@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::position::{Coordinates, GtidSet};
 use crate::wire::{Row as ResultRow, Rows, quote_identifier, quote_text};
 
-use super::{Frontier, Mark, Ranges, Seq};
+use super::{Frontier, Mark, Ranges, RowFence, Seq};
 
 /// What a writer must find in its progress row, or it must not write: `epoch` is the owner (each process start and each
 /// take-over moves it), `session` the connection (each lost connection moves it).
@@ -91,6 +91,8 @@ impl Recovered {
 pub struct Tables {
     schema: String,
     bridge: String,
+    /// Both as they are.
+    raw: [String; 2],
 }
 
 /// Fails (error 1242) if its first operand is not true. In the select list of `DO`, this is the cheapest statement that
@@ -100,7 +102,8 @@ const REFUSE: &str = "(SELECT 1 UNION SELECT 2)";
 impl Tables {
     /// The tables of the bridge `bridge` in `schema`.
     pub fn new(schema: &str, bridge: &str) -> Self {
-        Self { schema: quote_identifier(schema), bridge: quote_text(bridge) }
+        let raw = [schema, bridge].map(str::to_owned);
+        Self { schema: quote_identifier(schema), bridge: quote_text(bridge), raw }
     }
 
     /// Creates what is not there. Each is a statement of its own.
@@ -118,7 +121,8 @@ impl Tables {
                  epoch BIGINT UNSIGNED NOT NULL, session BIGINT UNSIGNED NOT NULL, seq BIGINT UNSIGNED NOT NULL, \
                  low_seq BIGINT UNSIGNED NOT NULL, low_file VARCHAR(512) NULL, low_pos BIGINT UNSIGNED NULL, \
                  low_gtid_set LONGTEXT NULL, done LONGTEXT NOT NULL, source_commit_us BIGINT UNSIGNED NULL, \
-                 updated_us BIGINT UNSIGNED NOT NULL, PRIMARY KEY (bridge, worker)) ENGINE=InnoDB"
+                 updated_us BIGINT UNSIGNED NOT NULL, PRIMARY KEY (bridge, worker, epoch, session, seq)) \
+                 ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
             ),
             format!(
                 "CREATE TABLE IF NOT EXISTS {schema}.ddl (bridge VARCHAR(64) NOT NULL PRIMARY KEY, seq BIGINT UNSIGNED NOT NULL, \
@@ -157,7 +161,7 @@ impl Tables {
     /// Stores a start position: the bridge's row and worker 0's. Two statements, for one transaction. The epoch starts
     /// at the time: a bridge left over from before must not find its own number again.
     pub fn start(&self, bridge_uuid: Uuid, source_uuid: &str, low: &Mark, now_us: u64) -> [String; 2] {
-        let Self { schema, bridge } = self;
+        let Self { schema, bridge, .. } = self;
         let by_gtid = u8::from(low.gtids.is_some());
         [
             format!(
@@ -186,7 +190,7 @@ impl Tables {
 
     /// Adds the row of a worker that has none, owned by `epoch`.
     pub fn add_worker(&self, worker: u32, epoch: u64, low: &Mark, now_us: u64) -> String {
-        let Self { schema, bridge } = self;
+        let Self { schema, bridge, .. } = self;
         format!(
             "INSERT INTO {schema}.progress VALUES ({bridge}, {worker}, {epoch}, 0, {seq}, {seq}, {low}, '', NULL, {now_us})",
             seq = low.seq,
@@ -216,20 +220,47 @@ impl Tables {
         )
     }
 
+    /// The question whose answer [`row_fence`](Self::row_fence) takes.
+    pub fn ask_row_fence(&self) -> String {
+        let [schema, _] = &self.raw;
+        RowFence::question(&quote_text(schema))
+    }
+
+    /// What guards batches of row events, if the table is laid out as this version creates it.
+    pub fn row_fence(&self, answer: &Rows) -> Option<RowFence> {
+        let [_, bridge] = &self.raw;
+        let first = answer.rows.first()?;
+        let columns = answer.rows.iter().map(|row| [2, 3, 4, 5, 6].map(|index| row.text(index)));
+        RowFence::new(bridge, (first.text(0)?, first.text(1)?), columns)
+    }
+
     /// Fails with error 1242 unless the worker's row is as this batch expects it.
     pub fn guard(&self, worker: u32, fence: Fence, previous: Seq) -> String {
         format!(
-            "DO IFNULL((SELECT IF(seq = {previous} AND epoch = {} AND session = {}, 1, {REFUSE}) FROM {}.progress \
-             WHERE {} AND worker = {worker} FOR UPDATE), {REFUSE})",
-            fence.epoch,
-            fence.session,
+            "DO IFNULL((SELECT 1 FROM {}.progress WHERE {} FOR UPDATE), {REFUSE})",
             self.schema,
+            self.row(worker, fence, previous)
+        )
+    }
+
+    /// The condition that picks a worker's row as its guard wants it. All of the key: a change of the key that is found by
+    /// a part of it costs the server a sort.
+    fn row(&self, worker: u32, fence: Fence, seq: Seq) -> String {
+        let Fence { epoch, session } = fence;
+        format!(
+            "{} AND worker = {worker} AND epoch = {epoch} AND session = {session} AND seq = {seq}",
             self.mine()
         )
     }
 
-    /// Records what a batch applied.
-    pub fn record(&self, worker: u32, seq: Seq, frontier: &Frontier, now_us: u64) -> String {
+    /// Records what a batch applied, behind its guard.
+    pub fn record(
+        &self,
+        (worker, fence, previous): (u32, Fence, Seq),
+        seq: Seq,
+        frontier: &Frontier,
+        now_us: u64,
+    ) -> String {
         let low = frontier.low();
         let at = low.at.as_ref().map_or(String::new(), |at| {
             format!(", low_file = {}, low_pos = {}", quote_text(&at.file), at.offset)
@@ -241,11 +272,11 @@ impl Tables {
         let commit = frontier.committed_us().map_or(String::new(), |us| format!(", source_commit_us = {us}"));
         format!(
             "UPDATE {}.progress SET seq = {seq}, low_seq = {}{at}{gtids}, done = '{}'{commit}, updated_us = {now_us} \
-             WHERE {} AND worker = {worker}",
+             WHERE {}",
             self.schema,
             low.seq,
             frontier.done(),
-            self.mine()
+            self.row(worker, fence, previous)
         )
     }
 }

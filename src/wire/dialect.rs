@@ -41,6 +41,9 @@ const SOURCE_OPTION: Wording = Wording { since: (8, 0, 23), old: "MASTER", new: 
 /// MySQL 8.0 manual, "Server System Variables", `pseudo_replica_mode`: from 8.0.26.
 const PSEUDO_REPLICA_MODE: Wording =
     Wording { since: (8, 0, 26), old: "pseudo_slave_mode", new: "pseudo_replica_mode" };
+/// MySQL 8.0 manual, "Replica Server Options and Variables", `replica_skip_errors`: from 8.0.26.
+const REPLICA_SKIP_ERRORS: Wording =
+    Wording { since: (8, 0, 26), old: "slave_skip_errors", new: "replica_skip_errors" };
 /// MySQL 8.0 manual, "Binary Logging Options and Variables", `log_replica_updates`: from 8.0.26.
 const LOG_REPLICA_UPDATES: Wording =
     Wording { since: (8, 0, 26), old: "log_slave_updates", new: "log_replica_updates" };
@@ -123,6 +126,11 @@ impl Dialect {
     /// The session variable that makes a session apply as a replica does.
     pub fn pseudo_replica_mode(self) -> &'static str {
         self.say(&PSEUDO_REPLICA_MODE)
+    }
+
+    /// The global variable that names the errors which a server passes over in row events.
+    pub fn replica_skip_errors(self) -> &'static str {
+        self.say(&REPLICA_SKIP_ERRORS)
     }
 
     /// The global variable that says whether a replica writes what it applies to its own binlog.
