@@ -18,6 +18,7 @@ mod check;
 mod collations;
 #[cfg(feature = "failpoints")]
 mod drill;
+mod fence;
 mod fidelity;
 #[cfg(feature = "failpoints")]
 mod kill;

@@ -62,3 +62,18 @@ fn a_source_without_binlog_is_refused_and_a_taken_admin_address_is_told() {
     let args = ["position", "--replace", "--file", &here.file, "--offset", &offset];
     says(&refused(&bridge.output(&args), "BB3105", 78), &["source", "log_bin"]);
 }
+
+/// It counts for row events from any session: the bridge's, too.
+#[test]
+fn a_target_that_passes_over_errors_in_row_events_is_refused() {
+    let target = azure_options("target").line("replica_skip_errors=1032");
+    let pair = Pair::with_target(ServerOptions::new("source"), target);
+    let bridge = Bridge::new(pair.options("skips"));
+    let here = pair.source.coordinates();
+    let offset = here.offset.to_string();
+    let args = ["position", "--file", &here.file, "--offset", &offset];
+    says(&refused(&bridge.output(&args), "BB4010", 78), &["replica_skip_errors = 1032", "must be OFF"]);
+    let output = bridge.output(&["check"]);
+    says(&String::from_utf8_lossy(&output.stdout), &["BB4010", "replica_skip_errors = 1032"]);
+    assert_eq!(output.status.code(), Some(78));
+}
