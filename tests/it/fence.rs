@@ -1,0 +1,186 @@
+//! Guard and record as row events: that they are what guards row batches, and what they refuse.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use binbridge::apply::{Packet, Session};
+use binbridge::binlog::{Decoder, Header};
+use binbridge::position::Coordinates;
+use binbridge::progress::{Fence, Frontier, Mark, Ranges, RowFence, Seq, Tables};
+use binbridge::transaction::Format;
+use binbridge::wire::{Endpoint, Redacted, Reply, Secret, SslMode, Timeouts, Tls};
+
+use crate::support::{AZADMIN, Bridge, BridgeOptions, Server, ServerOptions, azure_like, compare};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// `DO` is what guards in SQL, and nothing else says it.
+fn guards_in_sql(target: &Server) -> u64 {
+    let row = target.sql("SHOW GLOBAL STATUS LIKE 'Com_do'");
+    row.split_whitespace().last().and_then(|count| count.parse().ok()).expect("a count")
+}
+
+#[test]
+fn row_batches_need_no_sql_but_on_a_table_of_an_older_layout() {
+    let source = Server::start(ServerOptions::new("source"));
+    let target = azure_like("target");
+    let mut bridge = Bridge::started(BridgeOptions::new(&source, &target), &source.coordinates());
+    source.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, name VARCHAR(20))");
+    bridge.wait_caught_up(&source, LIMIT);
+    let mut seen = guards_in_sql(&target);
+    let mut id = 0;
+    for (key, in_sql) in [
+        (None, false),
+        (Some("bridge, worker"), true),
+        (Some("bridge, worker, epoch, session, seq"), false),
+        (Some("bridge, worker, session, epoch, seq"), true),
+    ] {
+        if let Some(key) = key {
+            assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
+            target.sql(&format!("ALTER TABLE binbridge.progress DROP PRIMARY KEY, ADD PRIMARY KEY ({key})"));
+            seen = guards_in_sql(&target);
+            bridge.run();
+        }
+        for _ in 0..20 {
+            id += 1;
+            source.sql(&format!(
+                "INSERT INTO shop.t VALUES ({id}, '日本'); UPDATE shop.t SET name = 'x' WHERE id = {id}"
+            ));
+        }
+        bridge.wait_caught_up(&source, LIMIT);
+        compare(&source, &target, &["shop"]).unwrap();
+        assert_eq!(guards_in_sql(&target) > seen, in_sql, "{key:?}");
+        assert_eq!(target.sql("SELECT COUNT(*) FROM binbridge.progress"), "1");
+        assert_eq!(target.sql("SELECT seq = low_seq AND done = '' FROM binbridge.progress"), "1");
+    }
+    assert_eq!(bridge.stop().code(), Some(0), "{}", bridge.log());
+}
+
+/// What a source's binlog begins with.
+fn format() -> Arc<Format> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/types.binlog");
+    let mut rest = bytes::Bytes::from(std::fs::read(path).unwrap()).slice(4..);
+    let size = usize::try_from(Header::parse(&rest).unwrap().event_size).unwrap();
+    let mut decoder = Decoder::new(true);
+    decoder.decode(rest.split_to(size)).unwrap();
+    Arc::new(Format::of(decoder.format().unwrap()))
+}
+
+fn endpoint(target: &Server) -> Endpoint {
+    Endpoint {
+        host: "127.0.0.1".to_owned(),
+        port: target.port(),
+        user: AZADMIN.user.to_owned(),
+        secret: Secret::Text(Redacted::new(AZADMIN.password)),
+        tls: Tls { mode: SslMode::Preferred, ..Tls::default() },
+        timeouts: Timeouts::default(),
+        program: "test",
+    }
+}
+
+/// A session, and what guards its packets.
+struct Sender {
+    session: Session,
+    row_fence: RowFence,
+}
+
+/// An event's header, for its time and server.
+const LIKE: [u8; Header::LEN] = [1; Header::LEN];
+
+impl Sender {
+    /// Moves the row from `previous` to `seq`, in one packet; with `between`, a statement between guard and record.
+    async fn send(&mut self, fence: Fence, previous: u64, seq: u64, between: Option<&str>) {
+        let (mut open, mut close) = (Vec::new(), Vec::new());
+        let at = Coordinates { file: "mysql-bin.000001".into(), offset: seq * 100 };
+        let frontier = Frontier::new(Mark { seq: Seq(seq), at: Some(at), gtids: None }, Ranges::default());
+        self.row_fence.open(&LIKE, 0, (fence, Seq(previous)), &mut open);
+        self.row_fence.close(&LIKE, 0, (fence, Seq(seq)), (&frontier, seq), &mut close);
+        let mut packet = Packet::default();
+        match between {
+            None => packet.push(&binlog(&[open, close].concat())),
+            Some(statement) => {
+                [binlog(&open), statement.to_owned(), binlog(&close)]
+                    .iter()
+                    .for_each(|text| packet.push(text));
+            }
+        }
+        packet.push("COMMIT");
+        self.session.send(&packet).await.unwrap();
+    }
+
+    /// The error that the next packet in flight met, if any.
+    async fn refused(&mut self, replies: usize) -> Option<u16> {
+        for _ in 0..replies {
+            if let Reply::Failed(error) = self.session.reply().await.unwrap() {
+                return Some(error.number);
+            }
+        }
+        None
+    }
+}
+
+fn binlog(events: &[u8]) -> String {
+    use base64::Engine;
+    format!("BINLOG '{}'", base64::engine::general_purpose::STANDARD.encode(events))
+}
+
+#[test]
+fn what_is_in_flight_behind_a_packet_that_failed_half_way_is_refused() {
+    const NOT_FOUND: Option<u16> = Some(1032);
+    let target = azure_like("target");
+    let tables = Tables::new("binbridge", "main");
+    let at = Coordinates { file: "mysql-bin.000001".into(), offset: 4 };
+    let low = Mark { seq: Seq(0), at: Some(at), gtids: None };
+    let row = || target.sql("SELECT CONCAT_WS(' ', epoch, session, seq, low_pos) FROM binbridge.progress");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut session = Session::open(&endpoint(&target)).await.unwrap();
+        session.run(&tables.create()).await.unwrap();
+        session.run(&tables.start(uuid::Uuid::from_u128(1), "", &low, 17)).await.unwrap();
+        session.run(&["COMMIT".to_owned()]).await.unwrap();
+        let answer = session.connection.query(&tables.ask_row_fence()).await.unwrap();
+        let row_fence = tables.row_fence(&answer).expect("the table is as this version creates it");
+        session.run(&["COMMIT".to_owned()]).await.unwrap();
+        let prelude = session.prelude(&format()).unwrap();
+        session.send(&prelude).await.unwrap();
+        let mut sender = Sender { session, row_fence };
+        assert_eq!(sender.refused(prelude.replies).await, None);
+        let fence = Fence { epoch: 17, session: 0 };
+
+        // The first fails between guard and record; two are in flight behind it, and none after them.
+        sender.send(fence, 0, 1, Some("DO (SELECT 1 UNION SELECT 2)")).await;
+        sender.send(fence, 1, 2, None).await;
+        sender.send(fence, 2, 3, None).await;
+        assert_eq!(sender.refused(4).await, Some(1242));
+        assert_eq!([sender.refused(2).await, sender.refused(2).await], [NOT_FOUND; 2]);
+        assert_eq!(row(), "17 0 0 4");
+        sender.session.run(&["ROLLBACK".to_owned()]).await.unwrap();
+
+        sender.send(fence, 0, 1, None).await;
+        sender.send(fence, 1, 2, None).await;
+        assert_eq!([sender.refused(2).await, sender.refused(2).await], [None; 2]);
+        assert_eq!(row(), "17 0 2 200");
+
+        // Twice the same, another's epoch, an older connection's session, and a number that is ahead.
+        for (fence, previous) in [
+            (fence, 1),
+            (Fence { epoch: 16, session: 0 }, 2),
+            (Fence { epoch: 17, session: 1 }, 2),
+            (fence, 3),
+            (fence, u64::MAX),
+        ] {
+            sender.send(fence, previous, 9, None).await;
+            assert_eq!(sender.refused(2).await, NOT_FOUND);
+            sender.session.run(&["ROLLBACK".to_owned()]).await.unwrap();
+        }
+        // Whoever takes over waits for what is under way, and then refuses it.
+        sender.session.run(&[tables.take(18), "COMMIT".to_owned()]).await.unwrap();
+        sender.send(fence, 2, 3, None).await;
+        assert_eq!(sender.refused(2).await, NOT_FOUND);
+        sender.session.run(&["ROLLBACK".to_owned()]).await.unwrap();
+        assert_eq!(row(), "18 0 2 200");
+        target.sql("DELETE FROM binbridge.progress");
+        sender.send(Fence { epoch: 18, session: 0 }, 2, 3, None).await;
+        assert_eq!(sender.refused(2).await, NOT_FOUND);
+    });
+}
