@@ -99,9 +99,9 @@ impl Sender {
         match between {
             None => packet.push(&binlog(&[open, close].concat())),
             Some(statement) => {
-                [binlog(&open), statement.to_owned(), binlog(&close)]
-                    .iter()
-                    .for_each(|text| packet.push(text));
+                for text in [&binlog(&open), statement, &binlog(&close)] {
+                    packet.push(text);
+                }
             }
         }
         packet.push("COMMIT");
