@@ -154,11 +154,12 @@ fn bytes_that_change_on_the_way_to_the_target_neither_lose_nor_double_anything()
     let changes: [(Direction, &[u8], Flip); 5] = [
         // Statements that become nonsense.
         (ToServer, b"COMMIT", (1, |_| b'X')),
-        (ToServer, b"UPDATE `binbridge`", (2, |_| b'#')),
+        // The name of the progress table's schema, in the guard.
+        (ToServer, b"\x03BINLOG '", (50, |byte| if byte == b'A' { b'B' } else { b'A' })),
         (ToServer, b"BINLOG '", (3, |_| b'#')),
         // The answer to COMMIT.
-        (ToClient, b"\x07\x00\x00\x04\x00\x00\x00", (4, |_| 0x40)),
-        (ToClient, b"\x07\x00\x00\x04\x00\x00\x00", (4, |_| 0xFF)),
+        (ToClient, b"\x07\x00\x00\x02\x00\x00\x00", (4, |_| 0x40)),
+        (ToClient, b"\x07\x00\x00\x02\x00\x00\x00", (4, |_| 0xFF)),
     ];
     for (n, (direction, pattern, (at, value))) in changes.into_iter().enumerate() {
         let id = u32::try_from(n).unwrap() * 10 + 10;

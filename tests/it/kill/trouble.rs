@@ -9,7 +9,10 @@ use crate::support::{Action, Bridge, Direction, Edge, Match, wait_until};
 use Direction::{ToClient, ToServer};
 
 /// How a guarded packet begins.
-const GUARD: &[u8] = b"DO IFNULL((SELECT IF(seq";
+/// The guard of a batch in SQL.
+const GUARD: &[u8] = b"DO IFNULL((SELECT 1 FROM";
+/// A packet that begins with its row events, which are guarded by the first of them: the command byte stands before it.
+const GUARDED_ROWS: &[u8] = b"\x03BINLOG '";
 /// How it ends.
 const COMMIT: &[u8] = b"\n;COMMIT";
 /// How a later piece of a large transaction begins.
@@ -57,8 +60,8 @@ impl Life {
         self.target_proxy.cut_now();
     }
 
-    /// The answer to COMMIT follows the one to the progress row's UPDATE; its number in the packet is known only
-    /// roughly.
+    /// The answer to COMMIT follows the one to the progress row's UPDATE, if that is one; its number in the packet is known
+    /// only roughly.
     fn reply_last(&mut self) {
         let fired = self.target_proxy.fired();
         let skip = self.rng.u64(1..4);
@@ -67,6 +70,9 @@ impl Life {
             pattern.extend([7, 0, 0, sequence, 0, 0, 0, 0, 0, 0, 0]);
             self.target_proxy.arm(ToClient, Match::Pattern(pattern, skip), Edge::After, Action::Cut);
         }
+        // Behind row events it is the second, and the first that says neither "more" nor "in a transaction".
+        let committed = [7, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0].to_vec();
+        self.target_proxy.arm(ToClient, Match::Pattern(committed, skip), Edge::After, Action::Cut);
         wait_fuse(self, |life| life.target_proxy.fired(), fired);
         self.target_proxy.disarm();
     }
@@ -92,7 +98,7 @@ impl Life {
             );
         };
         match late {
-            Late::Batch => arm(GUARD, nth),
+            Late::Batch => [GUARD, GUARDED_ROWS].iter().for_each(|pattern| arm(pattern, nth)),
             Late::Commit => arm(COMMIT, nth),
             Late::Piece => arm(PIECE, 1),
             Late::Ddl => DDL.iter().for_each(|pattern| arm(pattern, 1)),
