@@ -49,8 +49,16 @@ pub struct Encoder {
     /// Events that are not text yet: the last one's flags may still change.
     events: Vec<u8>,
     planner: Planner,
-    /// Events for the beginning and the end of the next changes, which are row events alone.
-    pub(super) fence: Option<[Vec<u8>; 2]>,
+}
+
+/// Row events that stand before and behind changes which are row events alone: their guard and their record. Nothing where
+/// those are statements.
+#[derive(Debug, Default)]
+pub struct Around {
+    /// Whole statements.
+    pub before: Vec<u8>,
+    /// Whole statements.
+    pub after: Vec<u8>,
 }
 
 /// From here on events become text: a large batch is not held a second time.
@@ -71,9 +79,14 @@ impl Encoder {
     }
 
     /// Adds the changes to a packet: runs of rows events as `BINLOG`, statements with their context.
-    pub fn changes<'a>(&mut self, changes: impl Iterator<Item = &'a Change>, packet: &mut Packet) {
+    pub fn changes<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change>,
+        around: &Around,
+        packet: &mut Packet,
+    ) {
         let mut run = Run::default();
-        let fence = self.begin_fenced();
+        self.events.extend_from_slice(&around.before);
         for change in changes {
             match change {
                 Change::Rows(rows) => self.row(rows, &mut run, packet),
@@ -84,15 +97,8 @@ impl Encoder {
             }
         }
         self.end_statement(&mut run);
-        self.events.extend_from_slice(&fence);
+        self.events.extend_from_slice(&around.after);
         self.end_binlog(&mut run, packet);
-    }
-
-    /// Adds what stands before the changes, and returns what stands behind them.
-    fn begin_fenced(&mut self) -> Vec<u8> {
-        let [open, close] = self.fence.take().unwrap_or_default();
-        self.events.extend_from_slice(&open);
-        close
     }
 
     /// Adds the net effect of the changes to a packet. `keys` knows the keys of the target's tables. Returns how many rows
@@ -104,9 +110,10 @@ impl Encoder {
         &mut self,
         changes: impl Iterator<Item = &'a Change> + Clone,
         keys: impl Fn(&Arc<Routed>) -> Option<Arc<TableKeys>>,
+        around: &Around,
         packet: &mut Packet,
     ) -> Result<usize> {
-        let fence = self.begin_fenced();
+        self.events.extend_from_slice(&around.before);
         let plan = self.planner.plan(changes, keys)?;
         let mut run = Run::default();
         for item in plan.items() {
@@ -115,7 +122,7 @@ impl Encoder {
                 Item::Rows(rows) => plan.encode(rows.clone(), &mut self.events),
             }
         }
-        self.events.extend_from_slice(&fence);
+        self.events.extend_from_slice(&around.after);
         self.end_binlog(&mut run, packet);
         Ok(plan.rows())
     }
@@ -272,7 +279,7 @@ mod tests {
     fn a_batch_larger_than_the_buffer_is_one_statement_whose_runs_all_end() {
         let changes = recorded("types.binlog", 5 * ENCODE_FROM);
         let mut packet = Packet::default();
-        Encoder::default().changes(changes.iter(), &mut packet);
+        Encoder::default().changes(changes.iter(), &Around::default(), &mut packet);
         assert_eq!(packet.replies, 1);
         let events = events(&packet);
         let rows: Vec<&Vec<u8>> = events.iter().filter(|event| event[4] != kind::TABLE_MAP).collect();

@@ -9,29 +9,29 @@ use crate::observe::Stage;
 use crate::transaction::{Change, Routed};
 
 use super::send::changes;
-use super::{Batch, Packet, Worker};
+use super::{Around, Batch, Packet, Worker};
 
 impl Worker {
     /// Adds the changes of a batch to its packet. The tables are known to fit.
-    pub(super) async fn encode(&mut self, batch: &Batch, packet: &mut Packet) -> Result<()> {
+    pub(super) async fn encode(&mut self, batch: &Batch, around: &Around, packet: &mut Packet) -> Result<()> {
         let began = Instant::now();
-        self.encode_changes(batch, packet).await?;
+        self.encode_changes(batch, around, packet).await?;
         self.observer.stage(Stage::Encode, began.elapsed());
         Ok(())
     }
 
-    async fn encode_changes(&mut self, batch: &Batch, packet: &mut Packet) -> Result<()> {
+    async fn encode_changes(&mut self, batch: &Batch, around: &Around, packet: &mut Packet) -> Result<()> {
         let all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
         let buffers = self.pipeline.buffers.clone();
         let encoder = &mut self.pipeline.session.encoder;
         if !self.settings.merge || batch.plain {
-            encoder.changes(all, packet);
+            encoder.changes(all, around, packet);
             return Ok(());
         }
         let keys = self.desk.lock().await.keys(all.clone().filter_map(Change::table)).await?;
         let known = |table: &Arc<Routed>| keys.get(&Arc::as_ptr(table).addr()).cloned();
         encoder.borrow(buffers.take());
-        let done = encoder.net_changes(all, known, packet);
+        let done = encoder.net_changes(all, known, around, packet);
         buffers.give(encoder.give_back());
         done.map(|_| ())
     }

@@ -6,12 +6,12 @@ use crate::bail;
 use crate::clock::now_us;
 use crate::error::Result;
 use crate::failpoint;
-use crate::progress::Frontier;
+use crate::progress::{Frontier, Seq};
 use crate::transaction::{Body, Change, Format};
 
 use super::failure::at;
 use super::pipeline::Load;
-use super::{Batch, Job, Packet, Worker};
+use super::{Around, Batch, Job, Packet, Worker};
 
 /// What progress row and commit add to a packet, with a long list of GTIDs.
 const RECORD_ROOM: usize = 64 << 10;
@@ -59,18 +59,20 @@ impl Worker {
         }
         let mut packet = self.pipeline.packet();
         let fenced = self.fence_by_rows(&batch)?;
-        if !fenced {
+        if fenced.is_none() {
             self.open_packet(None, &mut packet);
         }
-        self.encode(&batch, &mut packet).await?;
+        let (around, last) = fenced.unzip();
+        self.encode(&batch, &around.unwrap_or_default(), &mut packet).await?;
         if !self.fits(&packet) {
             return Box::pin(self.send_in_parts(batch, packet.sql.len())).await;
         }
-        if fenced {
-            packet.push("COMMIT");
-            self.last_sent = batch.last().unwrap_or(self.last_sent);
-        } else {
-            self.end_packet(&batch, &mut packet)?;
+        match last {
+            None => self.end_packet(&batch, &mut packet)?,
+            Some(last) => {
+                packet.push("COMMIT");
+                self.last_sent = last;
+            }
         }
         failpoint::hit("apply.before_send");
         self.pipeline.send(packet, Load::Batch(batch)).await?;
@@ -78,22 +80,23 @@ impl Worker {
         Ok(())
     }
 
-    /// Gives a batch that is row events alone its guard and its record as row events; false if they must be SQL.
-    fn fence_by_rows(&mut self, batch: &Batch) -> Result<bool> {
+    /// Guard and record as row events, and the number recorded, for a batch that is row events alone; none if they must be
+    /// SQL.
+    fn fence_by_rows(&self, batch: &Batch) -> Result<Option<(Around, Seq)>> {
         let Some(row_fence) = self.row_fence.as_ref().filter(|_| !batch.ends_ddl && !self.preserves()) else {
-            return Ok(false);
+            return Ok(None);
         };
         let mut all = batch.jobs.iter().flat_map(|job| changes(&job.transaction.body));
-        let (Some(Change::Rows(first)), Some(last)) = (all.next(), batch.last()) else { return Ok(false) };
+        let (Some(Change::Rows(first)), Some(last)) = (all.next(), batch.last()) else { return Ok(None) };
         if !all.all(|change| matches!(change, Change::Rows(_))) {
-            return Ok(false);
+            return Ok(None);
         }
         let frontier = self.frontier_with(batch)?;
-        let [mut open, mut close] = [Vec::new(), Vec::new()];
-        row_fence.open(&first.bytes, self.id, (self.fence, self.last_sent), &mut open);
-        row_fence.close(&first.bytes, self.id, (self.fence, last), (&frontier, now_us()), &mut close);
-        self.pipeline.session.encoder.fence = Some([open, close]);
-        Ok(true)
+        let mut around = Around::default();
+        let row = (self.fence, self.last_sent);
+        row_fence.open(&first.bytes, self.id, row, &mut around.before);
+        row_fence.close(&first.bytes, self.id, (self.fence, last), (&frontier, now_us()), &mut around.after);
+        Ok(Some((around, last)))
     }
 
     async fn send_in_parts(&mut self, mut batch: Batch, size: usize) -> Result<()> {

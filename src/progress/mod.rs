@@ -13,4 +13,4 @@ pub use frontier::{Done, Frontier, Mark, Seq};
 pub use ranges::Ranges;
 pub use row::{Fence, Recovered, Row, Tables};
 pub(crate) use row::{part_guard, part_mark};
-pub use row_fence::{RowFence, UNDER_WAY};
+pub use row_fence::RowFence;

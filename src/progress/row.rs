@@ -4,6 +4,8 @@
 //! written in the same transaction as the changes it speaks of. `ddl` has the intent of the DDL statement that is being
 //! run, because a DDL commits by itself.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use crate::bail;
@@ -11,6 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::position::{Coordinates, GtidSet};
 use crate::wire::{Row as ResultRow, Rows, quote_identifier, quote_text};
 
+use super::row_fence::UNDER_WAY;
 use super::{Frontier, Mark, Ranges, RowFence, Seq};
 
 /// What a writer must find in its progress row, or it must not write: `epoch` is the owner (each process start and each
@@ -91,8 +94,9 @@ impl Recovered {
 pub struct Tables {
     schema: String,
     bridge: String,
-    /// Both as they are.
-    raw: [String; 2],
+    /// Both as they are, without quotes.
+    schema_name: String,
+    bridge_name: String,
 }
 
 /// Fails (error 1242) if its first operand is not true. In the select list of `DO`, this is the cheapest statement that
@@ -102,8 +106,12 @@ const REFUSE: &str = "(SELECT 1 UNION SELECT 2)";
 impl Tables {
     /// The tables of the bridge `bridge` in `schema`.
     pub fn new(schema: &str, bridge: &str) -> Self {
-        let raw = [schema, bridge].map(str::to_owned);
-        Self { schema: quote_identifier(schema), bridge: quote_text(bridge), raw }
+        Self {
+            schema: quote_identifier(schema),
+            bridge: quote_text(bridge),
+            schema_name: schema.to_owned(),
+            bridge_name: bridge.to_owned(),
+        }
     }
 
     /// Creates what is not there. Each is a statement of its own.
@@ -222,16 +230,14 @@ impl Tables {
 
     /// The question whose answer [`row_fence`](Self::row_fence) takes.
     pub fn ask_row_fence(&self) -> String {
-        let [schema, _] = &self.raw;
-        RowFence::question(&quote_text(schema))
+        RowFence::question(&quote_text(&self.schema_name))
     }
 
     /// What guards batches of row events, if the table is laid out as this version creates it.
     pub fn row_fence(&self, answer: &Rows) -> Option<RowFence> {
-        let [_, bridge] = &self.raw;
         let first = answer.rows.first()?;
         let columns = answer.rows.iter().map(|row| [2, 3, 4, 5, 6].map(|index| row.text(index)));
-        RowFence::new(bridge, (first.text(0)?, first.text(1)?), columns)
+        RowFence::new(&self.bridge_name, (first.text(0)?, first.text(1)?), columns)
     }
 
     /// Fails with error 1242 unless the worker's row is as this batch expects it.
@@ -310,9 +316,14 @@ impl Row {
     /// Understands the rows that [`Tables::read`] asks for.
     ///
     /// # Errors
-    /// `BB4012` if a row does not hold what this version writes.
+    /// `BB4012` if a row does not hold what this version writes, or a worker has two: the table's key allows that.
     pub fn parse_all(rows: &Rows) -> Result<Vec<Self>> {
-        rows.rows.iter().map(Self::parse).collect()
+        let rows: Vec<Self> = rows.rows.iter().map(Self::parse).collect::<Result<_>>()?;
+        let workers: BTreeSet<u32> = rows.iter().map(|row| row.worker).collect();
+        if workers.len() < rows.len() {
+            bail!(Progress, "a worker of this bridge has more than one progress row");
+        }
+        Ok(rows)
     }
 
     fn parse(row: &ResultRow) -> Result<Self> {
@@ -338,7 +349,7 @@ impl Row {
                 epoch: number(1).ok_or_else(|| damaged("epoch"))?,
                 session: number(2).ok_or_else(|| damaged("session"))?,
             },
-            seq: Seq(number(3).ok_or_else(|| damaged("seq"))?),
+            seq: number(3).map(Seq).filter(|seq| *seq != UNDER_WAY).ok_or_else(|| damaged("seq"))?,
             low: Mark { seq: Seq(number(4).ok_or_else(|| damaged("low_seq"))?), at, gtids },
             done: row.text(8).ok_or_else(|| damaged("done"))?.parse()?,
         })

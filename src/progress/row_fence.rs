@@ -11,7 +11,7 @@ use crate::binlog::{Bitmap, Composer, Header, RowsKind, kind};
 use super::{Fence, Frontier, Seq};
 
 /// The `seq` of a row whose packet is under way: never committed.
-pub const UNDER_WAY: Seq = Seq(u64::MAX);
+pub(super) const UNDER_WAY: Seq = Seq(u64::MAX);
 
 /// A column of the progress table.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,6 @@ const COLUMNS: [Column; 12] = [
 ];
 /// The first so many are the primary key.
 const KEY: usize = 5;
-const SEQ: usize = 4;
 
 impl Kind {
     /// `information_schema.columns.data_type`.
@@ -151,7 +150,7 @@ impl RowFence {
     /// Appends the events that a batch begins with: they fail unless the worker's row is as the batch expects it. Time and
     /// server are those of the event `like`.
     pub fn open(&self, like: &[u8], worker: u32, (fence, previous): (Fence, Seq), events: &mut Vec<u8>) {
-        let after = Values::default().number(SEQ, UNDER_WAY.0);
+        let after = Values::default().number("seq", UNDER_WAY.0);
         self.update(like, &self.key(worker, fence, previous), &after, events);
     }
 
@@ -165,23 +164,23 @@ impl RowFence {
         events: &mut Vec<u8>,
     ) {
         let low = frontier.low();
-        let mut after = Values::default().number(SEQ, seq.0).number(5, low.seq.0);
+        let mut after = Values::default().number("seq", seq.0).number("low_seq", low.seq.0);
         if let Some(at) = &low.at {
-            after = after.text(6, at.file.as_bytes()).number(7, at.offset);
+            after = after.text("low_file", &at.file).number("low_pos", at.offset);
         }
         if let Some(gtids) = &low.gtids {
-            after = after.text(8, gtids.to_string().as_bytes());
+            after = after.text("low_gtid_set", &gtids.to_string());
         }
-        after = after.text(9, frontier.done().to_string().as_bytes());
+        after = after.text("done", &frontier.done().to_string());
         if let Some(us) = frontier.committed_us() {
-            after = after.number(10, us);
+            after = after.number("source_commit_us", us);
         }
-        self.update(like, &self.key(worker, fence, UNDER_WAY), &after.number(11, now_us), events);
+        self.update(like, &self.key(worker, fence, UNDER_WAY), &after.number("updated_us", now_us), events);
     }
 
     fn key(&self, worker: u32, fence: Fence, seq: Seq) -> Values {
-        let key = Values::default().text(0, self.bridge.as_bytes()).bytes(1, &worker.to_le_bytes());
-        key.number(2, fence.epoch).number(3, fence.session).number(SEQ, seq.0)
+        let key = Values::default().text("bridge", &self.bridge).bytes("worker", &worker.to_le_bytes());
+        key.number("epoch", fence.epoch).number("session", fence.session).number("seq", seq.0)
     }
 
     /// One statement.
@@ -226,22 +225,23 @@ struct Values {
 }
 
 impl Values {
-    fn bytes(mut self, column: usize, bytes: &[u8]) -> Self {
-        self.columns.push(column);
+    fn bytes(mut self, name: &str, bytes: &[u8]) -> Self {
+        self.columns.extend(COLUMNS.iter().position(|column| column.name == name));
         self.bytes.extend_from_slice(bytes);
         self
     }
 
-    fn number(self, column: usize, number: u64) -> Self {
-        self.bytes(column, &number.to_le_bytes())
+    fn number(self, name: &str, number: u64) -> Self {
+        self.bytes(name, &number.to_le_bytes())
     }
 
-    fn text(self, column: usize, text: &[u8]) -> Self {
+    fn text(self, name: &str, text: &str) -> Self {
         let len = u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
-        let is_varchar = COLUMNS.get(column).is_some_and(|wanted| matches!(wanted.kind, Kind::Varchar(_)));
+        let is_varchar =
+            COLUMNS.iter().any(|column| column.name == name && matches!(column.kind, Kind::Varchar(_)));
         let prefix = if is_varchar { &len[..2] } else { &len[..] };
-        let mut values = self.bytes(column, prefix);
-        values.bytes.extend_from_slice(text);
+        let mut values = self.bytes(name, prefix);
+        values.bytes.extend_from_slice(text.as_bytes());
         values
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use binbridge::apply::{Packet, Session};
 use binbridge::binlog::{Decoder, Header};
 use binbridge::position::Coordinates;
-use binbridge::progress::{Fence, Frontier, Mark, Ranges, RowFence, Seq, Tables};
+use binbridge::progress::{Fence, Frontier, Mark, Ranges, Row, RowFence, Seq, Tables};
 use binbridge::transaction::Format;
 use binbridge::wire::{Endpoint, Redacted, Reply, Secret, SslMode, Timeouts, Tls};
 
@@ -90,11 +90,15 @@ const LIKE: [u8; Header::LEN] = [1; Header::LEN];
 impl Sender {
     /// Moves the row from `previous` to `seq`, in one packet; with `between`, a statement between guard and record.
     async fn send(&mut self, fence: Fence, previous: u64, seq: u64, between: Option<&str>) {
+        self.send_as(0, fence, previous, seq, between).await;
+    }
+
+    async fn send_as(&mut self, worker: u32, fence: Fence, previous: u64, seq: u64, between: Option<&str>) {
         let (mut open, mut close) = (Vec::new(), Vec::new());
         let at = Coordinates { file: "mysql-bin.000001".into(), offset: seq * 100 };
         let frontier = Frontier::new(Mark { seq: Seq(seq), at: Some(at), gtids: None }, Ranges::default());
-        self.row_fence.open(&LIKE, 0, (fence, Seq(previous)), &mut open);
-        self.row_fence.close(&LIKE, 0, (fence, Seq(seq)), (&frontier, seq), &mut close);
+        self.row_fence.open(&LIKE, worker, (fence, Seq(previous)), &mut open);
+        self.row_fence.close(&LIKE, worker, (fence, Seq(seq)), (&frontier, seq), &mut close);
         let mut packet = Packet::default();
         match between {
             None => packet.push(&binlog(&[open, close].concat())),
@@ -124,27 +128,47 @@ fn binlog(events: &[u8]) -> String {
     format!("BINLOG '{}'", base64::engine::general_purpose::STANDARD.encode(events))
 }
 
+/// The place that a bridge starts at.
+fn low() -> Mark {
+    let at = Coordinates { file: "mysql-bin.000001".into(), offset: 4 };
+    Mark { seq: Seq(0), at: Some(at), gtids: None }
+}
+
+/// A session that sends on a target where `tables` are, shown a source's format.
+async fn sender(target: &Server, tables: &Tables) -> Sender {
+    let mut session = Session::open(&endpoint(target)).await.unwrap();
+    let answer = session.connection.query(&tables.ask_row_fence()).await.unwrap();
+    let row_fence = tables.row_fence(&answer).expect("the table is as this version creates it");
+    session.run(&["COMMIT".to_owned()]).await.unwrap();
+    let prelude = session.prelude(&format()).unwrap();
+    session.send(&prelude).await.unwrap();
+    let mut sender = Sender { session, row_fence };
+    assert_eq!(sender.refused(prelude.replies).await, None);
+    sender
+}
+
+/// The tables, and worker 0's row of epoch 17.
+async fn prepared(target: &Server) -> Tables {
+    let tables = Tables::new("binbridge", "main");
+    let mut session = Session::open(&endpoint(target)).await.unwrap();
+    session.run(&tables.create()).await.unwrap();
+    session.run(&tables.start(uuid::Uuid::from_u128(1), "", &low(), 17)).await.unwrap();
+    session.run(&["COMMIT".to_owned()]).await.unwrap();
+    tables
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 #[test]
 fn what_is_in_flight_behind_a_packet_that_failed_half_way_is_refused() {
     const NOT_FOUND: Option<u16> = Some(1032);
     let target = azure_like("target");
-    let tables = Tables::new("binbridge", "main");
-    let at = Coordinates { file: "mysql-bin.000001".into(), offset: 4 };
-    let low = Mark { seq: Seq(0), at: Some(at), gtids: None };
     let row = || target.sql("SELECT CONCAT_WS(' ', epoch, session, seq, low_pos) FROM binbridge.progress");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut session = Session::open(&endpoint(&target)).await.unwrap();
-        session.run(&tables.create()).await.unwrap();
-        session.run(&tables.start(uuid::Uuid::from_u128(1), "", &low, 17)).await.unwrap();
-        session.run(&["COMMIT".to_owned()]).await.unwrap();
-        let answer = session.connection.query(&tables.ask_row_fence()).await.unwrap();
-        let row_fence = tables.row_fence(&answer).expect("the table is as this version creates it");
-        session.run(&["COMMIT".to_owned()]).await.unwrap();
-        let prelude = session.prelude(&format()).unwrap();
-        session.send(&prelude).await.unwrap();
-        let mut sender = Sender { session, row_fence };
-        assert_eq!(sender.refused(prelude.replies).await, None);
+    runtime().block_on(async {
+        let tables = prepared(&target).await;
+        let mut sender = sender(&target, &tables).await;
         let fence = Fence { epoch: 17, session: 0 };
 
         // The first fails between guard and record; two are in flight behind it, and none after them.
@@ -173,7 +197,7 @@ fn what_is_in_flight_behind_a_packet_that_failed_half_way_is_refused() {
             assert_eq!(sender.refused(2).await, NOT_FOUND);
             sender.session.run(&["ROLLBACK".to_owned()]).await.unwrap();
         }
-        // Whoever takes over waits for what is under way, and then refuses it.
+        // Someone has taken over; and the row is gone.
         sender.session.run(&[tables.take(18), "COMMIT".to_owned()]).await.unwrap();
         sender.send(fence, 2, 3, None).await;
         assert_eq!(sender.refused(2).await, NOT_FOUND);
@@ -183,4 +207,74 @@ fn what_is_in_flight_behind_a_packet_that_failed_half_way_is_refused() {
         sender.send(Fence { epoch: 18, session: 0 }, 2, 3, None).await;
         assert_eq!(sender.refused(2).await, NOT_FOUND);
     });
+}
+
+/// A row that moves along the key is never behind whoever reads them all with locks: not missed, not seen twice.
+#[test]
+fn whoever_takes_over_finds_every_row_however_fast_it_moves() {
+    /// Packets of each worker before someone takes over, and in flight.
+    const PACKETS: u64 = 150;
+    const DEPTH: u64 = 8;
+    let target = azure_like("target");
+    runtime().block_on(async {
+        let tables = prepared(&target).await;
+        let mut taker = Session::open(&endpoint(&target)).await.unwrap();
+        taker.run(&[tables.add_worker(1, 17, &low(), 17), "COMMIT".to_owned()]).await.unwrap();
+        let mut fence = Fence { epoch: 17, session: 0 };
+        let mut senders = [sender(&target, &tables).await, sender(&target, &tables).await];
+        let mut last = [0, 0];
+        for _ in 0..8 {
+            let [first, second] = &mut senders;
+            let [first_last, second_last] = last;
+            let (first_done, second_done, looked) = tokio::join!(
+                first.send_many(0, fence, first_last, DEPTH),
+                second.send_many(1, fence, second_last, DEPTH),
+                take_over(&mut taker, &tables, fence, PACKETS),
+            );
+            assert_eq!(looked, [first_done, second_done], "what was committed is what the new owner found");
+            last = looked;
+            fence = Fence { epoch: fence.epoch + 1, session: 0 };
+        }
+    });
+}
+
+impl Sender {
+    /// Sends one packet after another, so many in flight, until one is refused. Gives the last that was committed.
+    async fn send_many(&mut self, worker: u32, fence: Fence, from: u64, depth: u64) -> u64 {
+        let (mut sent, mut done) = (from, from);
+        let refused = loop {
+            while sent < done + depth {
+                self.send_as(worker, fence, sent, sent + 1, None).await;
+                sent += 1;
+            }
+            match self.refused(2).await {
+                None => done += 1,
+                Some(error) => break error,
+            }
+        };
+        assert_eq!(refused, 1032);
+        for _ in done + 1..sent {
+            assert_eq!(self.refused(2).await, Some(1032));
+        }
+        self.session.run(&["ROLLBACK".to_owned()]).await.unwrap();
+        done
+    }
+}
+
+/// Reads all rows with locks, over and over, and then takes over. Gives where the two workers were.
+async fn take_over(taker: &mut Session, tables: &Tables, fence: Fence, packets: u64) -> [u64; 2] {
+    let mut first = None;
+    loop {
+        let rows = taker.connection.query(&tables.read(true)).await.unwrap();
+        let rows = Row::parse_all(&rows).unwrap();
+        let seen: Vec<_> = rows.iter().map(|row| (row.worker, row.fence)).collect();
+        assert_eq!(seen, [(0, fence), (1, fence)]);
+        let seqs = [rows[0].seq.0, rows[1].seq.0];
+        let begun = *first.get_or_insert(seqs);
+        if seqs.iter().zip(begun).all(|(seq, begun)| *seq >= begun + packets) {
+            taker.run(&[tables.take(fence.epoch + 1), "COMMIT".to_owned()]).await.unwrap();
+            return seqs;
+        }
+        taker.run(&["COMMIT".to_owned()]).await.unwrap();
+    }
 }

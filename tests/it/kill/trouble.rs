@@ -8,12 +8,11 @@ use crate::support::{Action, Bridge, Direction, Edge, Match, wait_until};
 
 use Direction::{ToClient, ToServer};
 
-/// How a guarded packet begins.
-/// The guard of a batch in SQL.
+/// How a packet begins whose guard is SQL.
 const GUARD: &[u8] = b"DO IFNULL((SELECT 1 FROM";
-/// A packet that begins with its row events, which are guarded by the first of them: the command byte stands before it.
+/// How one begins whose guard is the first of its row events; the command byte stands before it.
 const GUARDED_ROWS: &[u8] = b"\x03BINLOG '";
-/// How it ends.
+/// How either ends.
 const COMMIT: &[u8] = b"\n;COMMIT";
 /// How a later piece of a large transaction begins.
 const PIECE: &[u8] = b"DO IF(@binbridge_part";
