@@ -160,7 +160,7 @@ impl Scheduler {
         self.events.clear();
         for item in plan.items() {
             if let Item::Rows(rows) = item {
-                plan.encode(rows.clone(), &mut self.events);
+                plan.encode(rows.clone(), None, &mut self.events);
             }
         }
         self.events.len()

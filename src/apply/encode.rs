@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::binlog::{Header, RowsEvent};
+use crate::binlog::{Header, RowUpdate, RowsEvent};
 use crate::error::Result;
 use crate::schedule::{Item, Planner, TableKeys};
 use crate::transaction::{Change, Format, Routed, RowsChange, StatementChange};
@@ -51,16 +51,6 @@ pub struct Encoder {
     planner: Planner,
 }
 
-/// Row events that stand before and behind changes which are row events alone: their guard and their record. Nothing where
-/// those are statements.
-#[derive(Debug, Default)]
-pub struct Around {
-    /// Whole statements.
-    pub before: Vec<u8>,
-    /// Whole statements.
-    pub after: Vec<u8>,
-}
-
 /// From here on events become text: a large batch is not held a second time.
 const ENCODE_FROM: usize = 48 * 1024;
 
@@ -78,15 +68,15 @@ impl Encoder {
         std::mem::take(&mut self.events)
     }
 
-    /// Adds the changes to a packet: runs of rows events as `BINLOG`, statements with their context.
+    /// Adds the changes to a packet: runs of rows events as `BINLOG`, statements with their context. `record` goes behind
+    /// changes that are row events alone.
     pub fn changes<'a>(
         &mut self,
         changes: impl Iterator<Item = &'a Change>,
-        around: &Around,
+        record: Option<&RowUpdate>,
         packet: &mut Packet,
     ) {
         let mut run = Run::default();
-        self.events.extend_from_slice(&around.before);
         for change in changes {
             match change {
                 Change::Rows(rows) => self.row(rows, &mut run, packet),
@@ -97,12 +87,14 @@ impl Encoder {
             }
         }
         self.end_statement(&mut run);
-        self.events.extend_from_slice(&around.after);
+        if let Some(record) = record {
+            record.append(&mut self.events);
+        }
         self.end_binlog(&mut run, packet);
     }
 
-    /// Adds the net effect of the changes to a packet. `keys` knows the keys of the target's tables. Returns how many rows
-    /// are changed.
+    /// Adds the net effect of the changes to a packet. `keys` knows the keys of the target's tables. `record` goes behind
+    /// changes that are row events alone, into their last statement. Returns how many rows are changed.
     ///
     /// # Errors
     /// As [`Planner::plan`].
@@ -110,19 +102,23 @@ impl Encoder {
         &mut self,
         changes: impl Iterator<Item = &'a Change> + Clone,
         keys: impl Fn(&Arc<Routed>) -> Option<Arc<TableKeys>>,
-        around: &Around,
+        record: Option<&RowUpdate>,
         packet: &mut Packet,
     ) -> Result<usize> {
-        self.events.extend_from_slice(&around.before);
         let plan = self.planner.plan(changes, keys)?;
         let mut run = Run::default();
-        for item in plan.items() {
+        let count = plan.items().len();
+        for (number, item) in (1..).zip(plan.items()) {
             match item {
                 Item::Statement(statement) => self.statement(statement, &mut run, packet),
-                Item::Rows(rows) => plan.encode(rows.clone(), &mut self.events),
+                Item::Rows(rows) => {
+                    plan.encode(rows.clone(), record.filter(|_| number == count), &mut self.events);
+                }
             }
         }
-        self.events.extend_from_slice(&around.after);
+        if let (0, Some(record)) = (count, record) {
+            record.append(&mut self.events);
+        }
         self.end_binlog(&mut run, packet);
         Ok(plan.rows())
     }
@@ -279,7 +275,7 @@ mod tests {
     fn a_batch_larger_than_the_buffer_is_one_statement_whose_runs_all_end() {
         let changes = recorded("types.binlog", 5 * ENCODE_FROM);
         let mut packet = Packet::default();
-        Encoder::default().changes(changes.iter(), &Around::default(), &mut packet);
+        Encoder::default().changes(changes.iter(), None, &mut packet);
         assert_eq!(packet.replies, 1);
         let events = events(&packet);
         let rows: Vec<&Vec<u8>> = events.iter().filter(|event| event[4] != kind::TABLE_MAP).collect();

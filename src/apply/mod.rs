@@ -38,7 +38,7 @@ pub use batch::{Batch, BatchLimits, Gtids, Pace};
 pub use context::SessionContext;
 pub use coordinator::{Coordinator, Ended};
 pub use ddl::DdlSession;
-pub use encode::{Around, Encoder, Packet};
+pub use encode::{Encoder, Packet};
 pub use lease::Lease;
 pub use owner::{Owner, Ownership};
 pub use schema::{Schema, TargetColumn, TargetTable};

@@ -22,7 +22,7 @@ use crate::failpoint;
 use crate::position::{Coordinates, Gtid};
 
 use super::pipeline::Load;
-use super::{Around, Batch, Gtids, Job, Packet, Worker};
+use super::{Batch, Gtids, Job, Packet, Worker};
 
 /// Transactions that a worker's progress row may be behind: a restart asks for them again, to pass over them.
 const BEHIND: usize = 256;
@@ -125,7 +125,7 @@ impl Worker {
         }
         let gtid = job.transaction.gtid.as_ref().filter(|_| self.keeps_gtid(&batch));
         self.open_packet(gtid, &mut packet);
-        self.encode(&batch, &Around::default(), &mut packet).await?;
+        self.encode(&batch, None, &mut packet).await?;
         if !self.fits(&packet) {
             return self.too_large_for_one(&batch, packet.sql.len()).await;
         }

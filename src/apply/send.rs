@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bail;
+use crate::binlog::RowUpdate;
 use crate::clock::now_us;
 use crate::error::Result;
 use crate::failpoint;
@@ -11,7 +12,7 @@ use crate::transaction::{Body, Change, Format};
 
 use super::failure::at;
 use super::pipeline::Load;
-use super::{Around, Batch, Job, Packet, Worker};
+use super::{Batch, Job, Packet, Worker};
 
 /// What progress row and commit add to a packet, with a long list of GTIDs.
 const RECORD_ROOM: usize = 64 << 10;
@@ -58,12 +59,11 @@ impl Worker {
             self.show_format(&job.transaction.format.clone()).await?;
         }
         let mut packet = self.pipeline.packet();
-        let fenced = self.fence_by_rows(&batch)?;
-        if fenced.is_none() {
+        let (record, last) = self.record_by_row(&batch)?.unzip();
+        if record.is_none() {
             self.open_packet(None, &mut packet);
         }
-        let (around, last) = fenced.unzip();
-        self.encode(&batch, &around.unwrap_or_default(), &mut packet).await?;
+        self.encode(&batch, record.as_ref(), &mut packet).await?;
         if !self.fits(&packet) {
             return Box::pin(self.send_in_parts(batch, packet.sql.len())).await;
         }
@@ -80,9 +80,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Guard and record as row events, and the number recorded, for a batch that is row events alone; none if they must be
+    /// Guard and record as a row event, and the number recorded, for a batch that is row events alone; none if they must be
     /// SQL.
-    fn fence_by_rows(&self, batch: &Batch) -> Result<Option<(Around, Seq)>> {
+    fn record_by_row(&self, batch: &Batch) -> Result<Option<(RowUpdate, Seq)>> {
         let Some(row_fence) = self.row_fence.as_ref().filter(|_| !batch.ends_ddl && !self.preserves()) else {
             return Ok(None);
         };
@@ -92,11 +92,8 @@ impl Worker {
             return Ok(None);
         }
         let frontier = self.frontier_with(batch)?;
-        let mut around = Around::default();
-        let row = (self.fence, self.last_sent);
-        row_fence.open(&first.bytes, self.id, row, &mut around.before);
-        row_fence.close(&first.bytes, self.id, (self.fence, last), (&frontier, now_us()), &mut around.after);
-        Ok(Some((around, last)))
+        let row = (self.id, self.fence, self.last_sent);
+        Ok(Some((row_fence.record(&first.bytes, row, last, (&frontier, now_us())), last)))
     }
 
     async fn send_in_parts(&mut self, mut batch: Batch, size: usize) -> Result<()> {

@@ -16,7 +16,7 @@ use super::failure::{conflict, refused};
 use super::pipeline::Load;
 use super::send::changes;
 use super::tally::Tally;
-use super::{Around, Batch, Job, Packet, Share, Worker};
+use super::{Batch, Job, Packet, Share, Worker};
 
 /// The large transaction whose pieces are being sent.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Worker {
         self.show_format(&piece.format).await?;
         let mut packet = self.pipeline.packet();
         self.begin_part(&mut packet);
-        self.pipeline.session.encoder.changes(piece.changes.iter(), &Around::default(), &mut packet);
+        self.pipeline.session.encoder.changes(piece.changes.iter(), None, &mut packet);
         if let Some(streaming) = &mut self.streaming {
             streaming.parts += 1;
             streaming.tally.add(piece.changes.iter(), piece.bytes);
@@ -81,7 +81,7 @@ impl Worker {
             return Err(error);
         }
         let all = changes(&job.transaction.body);
-        self.pipeline.session.encoder.changes(all, &Around::default(), &mut packet);
+        self.pipeline.session.encoder.changes(all, None, &mut packet);
         // It may be a `CREATE TABLE ... SELECT`.
         let mut batch = Batch { ends_ddl: true, ..Batch::default() };
         batch.push(job);

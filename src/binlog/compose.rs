@@ -13,6 +13,33 @@ pub struct Composer<'b> {
     rows_at: Option<usize>,
 }
 
+/// An update of one row of a table that is not the source's, to be a statement or its last part.
+#[derive(Debug, Clone)]
+pub struct RowUpdate {
+    /// The header of an event, for time and server.
+    pub like: Vec<u8>,
+    /// The body of the table map, behind id and flags.
+    pub table_map: Vec<u8>,
+    /// Which columns the before image holds, and the image.
+    pub before: (Bitmap, Vec<u8>),
+    /// Which columns the after image holds, and the image.
+    pub after: (Bitmap, Vec<u8>),
+}
+
+impl RowUpdate {
+    /// Above every number of a source's table, which the caller counts from 1 in 32 bits.
+    const TABLE_ID: u64 = 1 << 40;
+
+    /// Appends it as a statement of its own.
+    pub fn append(&self, events: &mut Vec<u8>) {
+        let mut composer = Composer::new(events);
+        composer.table_map_of(self);
+        composer.update(self, 0);
+        composer.end_statement();
+    }
+}
+
+const TYPE_AT: usize = 4;
 const SIZE_AT: usize = 9;
 const ID_AT: usize = Header::LEN;
 const FLAGS_AT: usize = ID_AT + 6;
@@ -32,6 +59,25 @@ impl<'b> Composer<'b> {
         self.end_event();
     }
 
+    /// Appends the table map of a row that [`update`](Self::update) will change.
+    pub fn table_map_of(&mut self, row: &RowUpdate) {
+        self.end_event();
+        self.events.extend_from_slice(&row.like);
+        self.put(TYPE_AT, &[kind::TABLE_MAP]);
+        self.events.extend_from_slice(&RowUpdate::TABLE_ID.to_le_bytes()[..6]);
+        self.events.extend_from_slice(&[0; 2]);
+        self.events.extend_from_slice(&row.table_map);
+        self.end_event();
+    }
+
+    /// Appends the change of such a row, with the flags of the statement it is in.
+    pub fn update(&mut self, row: &RowUpdate, flags: u16) {
+        let [before, after] = [&row.before, &row.after];
+        self.rows(&row.like, RowsKind::Update, (RowUpdate::TABLE_ID, flags), [&before.0, &after.0]);
+        self.image(&before.1);
+        self.image(&after.1);
+    }
+
     /// Begins a rows event (version 2, without extra row info) with time and server of another rows event. `flags` are
     /// without `STMT_END`; the bitmaps say which columns before and after images hold.
     pub fn rows(&mut self, like: &[u8], kind: RowsKind, (id, flags): (u64, u16), columns: [&Bitmap; 2]) {
@@ -44,7 +90,7 @@ impl<'b> Composer<'b> {
             RowsKind::PartialUpdate => kind::PARTIAL_UPDATE_ROWS,
         };
         self.events.extend_from_slice(like.get(..Header::LEN).unwrap_or(&[0; Header::LEN]));
-        self.put(4, &[code]);
+        self.put(TYPE_AT, &[code]);
         self.events.extend_from_slice(&id.to_le_bytes()[..6]);
         self.events.extend_from_slice(&flags.to_le_bytes());
         // The length of extra row info counts itself.

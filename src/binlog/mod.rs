@@ -46,7 +46,7 @@ mod walk;
 pub use bitmap::Bitmap;
 pub use checksum::Checksum;
 pub use column::{Column, ColumnType};
-pub use compose::Composer;
+pub use compose::{Composer, RowUpdate};
 pub use control::{Incident, IntVarKind, UserValue, UserValueKind, UserVar, XaPrepare, Xid};
 pub use decimal::decimal_text;
 pub use decoder::Decoder;

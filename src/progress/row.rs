@@ -13,7 +13,6 @@ use crate::error::{Code, Error, Result};
 use crate::position::{Coordinates, GtidSet};
 use crate::wire::{Row as ResultRow, Rows, quote_identifier, quote_text};
 
-use super::row_fence::UNDER_WAY;
 use super::{Frontier, Mark, Ranges, RowFence, Seq};
 
 /// What a writer must find in its progress row, or it must not write: `epoch` is the owner (each process start and each
@@ -349,7 +348,7 @@ impl Row {
                 epoch: number(1).ok_or_else(|| damaged("epoch"))?,
                 session: number(2).ok_or_else(|| damaged("session"))?,
             },
-            seq: number(3).map(Seq).filter(|seq| *seq != UNDER_WAY).ok_or_else(|| damaged("seq"))?,
+            seq: number(3).map(Seq).ok_or_else(|| damaged("seq"))?,
             low: Mark { seq: Seq(number(4).ok_or_else(|| damaged("low_seq"))?), at, gtids },
             done: row.text(8).ok_or_else(|| damaged("done"))?.parse()?,
         })

@@ -1,17 +1,15 @@
-//! Guard and record as row events, for batches that are nothing but row events: they ride in the batch's own `BINLOG`
-//! and cost the target a third of what a `SELECT ... FOR UPDATE` and an `UPDATE` cost.
+//! Guard and record as one row event, for batches that are nothing but row events: it rides in the batch's last row
+//! statement and costs the target a tenth of what a `SELECT ... FOR UPDATE` and an `UPDATE` cost.
 //!
 //! A row event finds its row by the primary key alone, and fails (error 1032) if it is not there. So the key of the
-//! progress table is all that a guard asks: bridge, worker, epoch, session, and the transaction before. The first event
-//! moves that row to [`UNDER_WAY`], the last from there to the batch's own transaction: what stands behind a packet that
-//! failed half-way finds neither its own key nor the failed one's.
+//! progress table is all that a guard asks: bridge, worker, epoch, session, and the transaction before. The batch's last
+//! event moves that row to the batch's own transaction. A batch whose row is not there has changed rows by then, and is
+//! rolled back like any that fails; what is in flight behind a packet that failed half-way does not find its row either,
+//! since the last event did not run.
 
-use crate::binlog::{Bitmap, Composer, Header, RowsKind, kind};
+use crate::binlog::{Bitmap, Header, RowUpdate};
 
 use super::{Fence, Frontier, Seq};
-
-/// The `seq` of a row whose packet is under way: never committed.
-pub(super) const UNDER_WAY: Seq = Seq(u64::MAX);
 
 /// A column of the progress table.
 #[derive(Debug, Clone, Copy)]
@@ -90,18 +88,11 @@ impl Kind {
     }
 }
 
-/// Where a header holds the event's type.
-const TYPE_AT: usize = 4;
-/// The server takes 0 for no table.
-const TABLE_ID: u64 = 1;
-/// Length and flags of a table map before its names, behind the header.
-const TABLE_MAP_FIXED: usize = 8;
-
 /// Writes the events of one bridge.
 #[derive(Debug, Clone)]
 pub struct RowFence {
     bridge: String,
-    /// A table map event, whose header is still to be filled.
+    /// A table map's body behind its id and flags.
     table_map: Vec<u8>,
 }
 
@@ -120,7 +111,7 @@ impl RowFence {
         let fits = found.len() == COLUMNS.len()
             && found.zip(COLUMNS).enumerate().all(|(at, (found, wanted))| is_like(found, wanted, at));
         let [schema_len, table_len] = [u8::try_from(schema.len()).ok()?, u8::try_from(table.len()).ok()?];
-        let mut event = vec![0; Header::LEN + TABLE_MAP_FIXED];
+        let mut event = Vec::new();
         for (name, len) in [(schema, schema_len), (table, table_len)] {
             event.push(len);
             event.extend_from_slice(name.as_bytes());
@@ -147,22 +138,15 @@ impl RowFence {
         )
     }
 
-    /// Appends the events that a batch begins with: they fail unless the worker's row is as the batch expects it. Time and
+    /// What a batch ends with: it fails unless the worker's row is where `previous` says, and moves it to `seq`. Time and
     /// server are those of the event `like`.
-    pub fn open(&self, like: &[u8], worker: u32, (fence, previous): (Fence, Seq), events: &mut Vec<u8>) {
-        let after = Values::default().number("seq", UNDER_WAY.0);
-        self.update(like, &self.key(worker, fence, previous), &after, events);
-    }
-
-    /// Appends the events that a batch ends with: what it applied.
-    pub fn close(
+    pub fn record(
         &self,
         like: &[u8],
-        worker: u32,
-        (fence, seq): (Fence, Seq),
+        (worker, fence, previous): (u32, Fence, Seq),
+        seq: Seq,
         (frontier, now_us): (&Frontier, u64),
-        events: &mut Vec<u8>,
-    ) {
+    ) -> RowUpdate {
         let low = frontier.low();
         let mut after = Values::default().number("seq", seq.0).number("low_seq", low.seq.0);
         if let Some(at) = &low.at {
@@ -175,31 +159,15 @@ impl RowFence {
         if let Some(us) = frontier.committed_us() {
             after = after.number("source_commit_us", us);
         }
-        self.update(like, &self.key(worker, fence, UNDER_WAY), &after.number("updated_us", now_us), events);
-    }
-
-    fn key(&self, worker: u32, fence: Fence, seq: Seq) -> Values {
-        let key = Values::default().text("bridge", &self.bridge).bytes("worker", &worker.to_le_bytes());
-        key.number("epoch", fence.epoch).number("session", fence.session).number("seq", seq.0)
-    }
-
-    /// One statement.
-    fn update(&self, like: &[u8], before: &Values, after: &Values, events: &mut Vec<u8>) {
-        let mut table_map = self.table_map.clone();
-        for (into, from) in table_map.iter_mut().zip(like.iter().take(Header::LEN)) {
-            *into = *from;
+        let before = Values::default().text("bridge", &self.bridge).bytes("worker", &worker.to_le_bytes());
+        let before =
+            before.number("epoch", fence.epoch).number("session", fence.session).number("seq", previous.0);
+        RowUpdate {
+            like: like.get(..Header::LEN).unwrap_or(&[0; Header::LEN]).to_vec(),
+            table_map: self.table_map.clone(),
+            before: before.image(),
+            after: after.number("updated_us", now_us).image(),
         }
-        if let Some(code) = table_map.get_mut(TYPE_AT) {
-            *code = kind::TABLE_MAP;
-        }
-        let mut composer = Composer::new(events);
-        composer.table_map(&table_map, TABLE_ID);
-        let bitmaps = [before, after].map(|values| Bitmap::of(COLUMNS.len(), values.columns.iter().copied()));
-        let [first, second] = &bitmaps;
-        composer.rows(like, RowsKind::Update, (TABLE_ID, 0), [first, second]);
-        composer.image(&before.image());
-        composer.image(&after.image());
-        composer.end_statement();
     }
 }
 
@@ -245,10 +213,10 @@ impl Values {
         values
     }
 
-    fn image(&self) -> Vec<u8> {
+    fn image(self) -> (Bitmap, Vec<u8>) {
         let mut image = vec![0; self.columns.len().div_ceil(8)];
         image.extend_from_slice(&self.bytes);
-        image
+        (Bitmap::of(COLUMNS.len(), self.columns.into_iter()), image)
     }
 }
 
@@ -305,7 +273,7 @@ mod tests {
 
     /// What the events say, read by the decoder that reads a source's.
     #[test]
-    fn the_row_moves_to_under_way_and_from_there_to_the_batch() {
+    fn the_row_moves_from_the_batch_before_to_the_batch() {
         let fence = Fence { epoch: 17, session: 3 };
         let at = Coordinates { file: "日本-bin.000001".into(), offset: 5 << 32 };
         let mut done = Ranges::default();
@@ -314,8 +282,7 @@ mod tests {
         let like = [7; Header::LEN];
         let row_fence = fence_of(&found()).unwrap();
         let mut events = Vec::new();
-        row_fence.open(&like, 2, (fence, Seq(5)), &mut events);
-        row_fence.close(&like, 2, (fence, Seq(9)), (&frontier, 77), &mut events);
+        row_fence.record(&like, (2, fence, Seq(5)), Seq(9), (&frontier, 77)).append(&mut events);
         let mut rest = Bytes::from(events);
         let (mut decoder, mut seen) = (Decoder::new(true), Vec::new());
         while !rest.is_empty() {
@@ -328,13 +295,7 @@ mod tests {
                 seen.push(cells.collect::<Vec<_>>().join(" "));
             }
         }
-        let under_way = u64::MAX;
-        let expected = [
-            "main 2 17 3 5".to_owned(),
-            under_way.to_string(),
-            format!("main 2 17 3 {under_way}"),
-            format!("9 6 日本-bin.000001 {} 9 77", 5_u64 << 32),
-        ];
+        let expected = ["main 2 17 3 5".to_owned(), format!("9 6 日本-bin.000001 {} 9 77", 5_u64 << 32)];
         assert_eq!(seen, expected);
     }
 

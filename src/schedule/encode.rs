@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::binlog::Composer;
+use crate::binlog::{Composer, RowUpdate};
 
 use super::{Plan, Statement};
 
@@ -11,14 +11,20 @@ const LARGEST_EVENT: usize = 1 << 20;
 
 impl Plan<'_> {
     /// Appends the events of an item's rows, without checksums: statement by statement all table maps, then the rows.
-    pub fn encode(&self, rows: Range<usize>, events: &mut Vec<u8>) {
-        for statement in self.statements(rows) {
-            encode(&statement, events);
+    /// `last` goes into the last statement, behind everything else; without rows, it is one.
+    pub fn encode(&self, rows: Range<usize>, last: Option<&RowUpdate>, events: &mut Vec<u8>) {
+        let statements = self.statements(rows);
+        let count = statements.len();
+        for (number, statement) in (1..).zip(&statements) {
+            encode(statement, last.filter(|_| number == count), events);
+        }
+        if let (0, Some(last)) = (count, last) {
+            last.append(events);
         }
     }
 }
 
-fn encode(statement: &Statement<'_, '_>, events: &mut Vec<u8>) {
+fn encode(statement: &Statement<'_, '_>, last: Option<&RowUpdate>, events: &mut Vec<u8>) {
     let mut composer = Composer::new(events);
     // The server takes 0 for no table.
     let id = |table: u32| u64::from(table) + 1;
@@ -26,6 +32,9 @@ fn encode(statement: &Statement<'_, '_>, events: &mut Vec<u8>) {
         if let Some(routed) = statement.table(*table) {
             composer.table_map(&routed.event, id(*table));
         }
+    }
+    if let Some(last) = last {
+        composer.table_map_of(last);
     }
     for run in statement.runs() {
         let begin = |composer: &mut Composer<'_>| {
@@ -39,6 +48,9 @@ fn encode(statement: &Statement<'_, '_>, events: &mut Vec<u8>) {
             composer.image(before);
             composer.image(after);
         }
+    }
+    if let Some(last) = last {
+        composer.update(last, statement.flags);
     }
     composer.end_statement();
 }

@@ -107,6 +107,11 @@ impl Footprint {
         Self { needs: Vec::new(), everything: false, statement: false, clock, file, weight }
     }
 
+    /// Of transactions that nobody has looked into: they may meet any other.
+    pub fn of_anything(file: Arc<str>, weight: usize) -> Self {
+        Self { everything: true, ..Self::new(Clock::default(), file, weight) }
+    }
+
     fn need(&mut self, key: u32, claim: Claim, mode: Mode, opaque: bool) {
         let value = match claim {
             Claim::Nothing => return,

@@ -31,7 +31,7 @@ pub use footprint::{Footprint, Footprints};
 pub use keys::{Collation, ForeignKey, KeyColumn, Reach, Rule, TableKeys, TableName, UniqueKey};
 pub use plan::{Item, Plan, Planner, Run, Statement};
 pub use weights::Weights;
-pub use window::{MOST_WORKERS, Share, Windows};
+pub use window::{MOST_WORKERS, Share, UNDIVIDED_FROM, Windows};
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,12 @@ type Workers = u64;
 /// Workers at most.
 pub const MOST_WORKERS: usize = 64;
 
+/// From so many transactions on, a window goes to one worker if one component is this much of it: the rest would be commits
+/// that cost more than they save, and that the next window waits for.
+pub const UNDIVIDED_FROM: usize = 256;
+/// In percent, see there.
+const UNDIVIDED_SHARE: usize = 75;
+
 /// What one worker gets of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
@@ -177,7 +183,7 @@ impl Windows {
         let mut open = Open { number: self.last, ..Open::default() };
         let mut loads = loads.to_vec();
         let mut shares: Vec<Share> = Vec::new();
-        for (members, weight) in components.by_weight(footprints) {
+        for (members, weight) in undivided(components.by_weight(footprints)) {
             let (worker, after) = self.place(&members, footprints, &loads);
             if let Some(load) = loads.get_mut(worker) {
                 *load += weight;
@@ -242,6 +248,17 @@ impl Windows {
             .collect();
         (worker, after)
     }
+}
+
+/// One component of all, if the first is nearly that.
+fn undivided(components: Vec<(Vec<usize>, usize)>) -> Vec<(Vec<usize>, usize)> {
+    let count: usize = components.iter().map(|(members, _)| members.len()).sum();
+    let weight: usize = components.iter().map(|(_, weight)| weight).sum();
+    let first = components.first().map_or(0, |(_, first)| *first);
+    if count < UNDIVIDED_FROM || first / UNDIVIDED_SHARE < weight / 100 {
+        return components;
+    }
+    vec![((0..count).collect(), weight)]
 }
 
 fn bit(worker: usize) -> Workers {

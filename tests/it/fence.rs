@@ -1,4 +1,4 @@
-//! Guard and record as row events: that they are what guards row batches, and what they refuse.
+//! Guard and record as one row event: that it is what guards row batches, and what it refuses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,27 +88,20 @@ struct Sender {
 const LIKE: [u8; Header::LEN] = [1; Header::LEN];
 
 impl Sender {
-    /// Moves the row from `previous` to `seq`, in one packet; with `between`, a statement between guard and record.
-    async fn send(&mut self, fence: Fence, previous: u64, seq: u64, between: Option<&str>) {
-        self.send_as(0, fence, previous, seq, between).await;
+    /// Moves the row from `previous` to `seq` behind other statements, in one packet.
+    async fn send(&mut self, fence: Fence, previous: u64, seq: u64, changes: &[&str]) {
+        self.send_as(0, fence, previous, seq, changes).await;
     }
 
-    async fn send_as(&mut self, worker: u32, fence: Fence, previous: u64, seq: u64, between: Option<&str>) {
-        let (mut open, mut close) = (Vec::new(), Vec::new());
+    async fn send_as(&mut self, worker: u32, fence: Fence, previous: u64, seq: u64, changes: &[&str]) {
         let at = Coordinates { file: "mysql-bin.000001".into(), offset: seq * 100 };
         let frontier = Frontier::new(Mark { seq: Seq(seq), at: Some(at), gtids: None }, Ranges::default());
-        self.row_fence.open(&LIKE, worker, (fence, Seq(previous)), &mut open);
-        self.row_fence.close(&LIKE, worker, (fence, Seq(seq)), (&frontier, seq), &mut close);
+        let (row, mut events) = ((worker, fence, Seq(previous)), Vec::new());
+        self.row_fence.record(&LIKE, row, Seq(seq), (&frontier, seq)).append(&mut events);
         let mut packet = Packet::default();
-        match between {
-            None => packet.push(&binlog(&[open, close].concat())),
-            Some(statement) => {
-                for text in [&binlog(&open), statement, &binlog(&close)] {
-                    packet.push(text);
-                }
-            }
+        for statement in changes.iter().copied().chain([binlog(&events).as_str(), "COMMIT"]) {
+            packet.push(statement);
         }
-        packet.push("COMMIT");
         self.session.send(&packet).await.unwrap();
     }
 
@@ -164,26 +157,29 @@ fn runtime() -> tokio::runtime::Runtime {
 #[test]
 fn what_is_in_flight_behind_a_packet_that_failed_half_way_is_refused() {
     const NOT_FOUND: Option<u16> = Some(1032);
+    const INSERT: &str = "INSERT INTO shop.t VALUES ()";
     let target = azure_like("target");
+    target.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY AUTO_INCREMENT)");
+    let rows = || target.sql("SELECT COUNT(*) FROM shop.t");
     let row = || target.sql("SELECT CONCAT_WS(' ', epoch, session, seq, low_pos) FROM binbridge.progress");
     runtime().block_on(async {
         let tables = prepared(&target).await;
         let mut sender = sender(&target, &tables).await;
         let fence = Fence { epoch: 17, session: 0 };
 
-        // The first fails between guard and record; two are in flight behind it, and none after them.
-        sender.send(fence, 0, 1, Some("DO (SELECT 1 UNION SELECT 2)")).await;
-        sender.send(fence, 1, 2, None).await;
-        sender.send(fence, 2, 3, None).await;
+        // The first fails behind a change and before its record; two are in flight behind it, and none after them.
+        sender.send(fence, 0, 1, &[INSERT, "DO (SELECT 1 UNION SELECT 2)"]).await;
+        sender.send(fence, 1, 2, &[INSERT]).await;
+        sender.send(fence, 2, 3, &[]).await;
         assert_eq!(sender.refused(4).await, Some(1242));
-        assert_eq!([sender.refused(2).await, sender.refused(2).await], [NOT_FOUND; 2]);
-        assert_eq!(row(), "17 0 0 4");
+        assert_eq!([sender.refused(3).await, sender.refused(2).await], [NOT_FOUND; 2]);
         sender.session.run(&["ROLLBACK".to_owned()]).await.unwrap();
+        assert_eq!([row(), rows()], ["17 0 0 4", "0"]);
 
-        sender.send(fence, 0, 1, None).await;
-        sender.send(fence, 1, 2, None).await;
-        assert_eq!([sender.refused(2).await, sender.refused(2).await], [None; 2]);
-        assert_eq!(row(), "17 0 2 200");
+        sender.send(fence, 0, 1, &[INSERT]).await;
+        sender.send(fence, 1, 2, &[INSERT]).await;
+        assert_eq!([sender.refused(3).await, sender.refused(3).await], [None; 2]);
+        assert_eq!([row(), rows()], ["17 0 2 200", "2"]);
 
         // Twice the same, another's epoch, an older connection's session, and a number that is ahead.
         for (fence, previous) in [
@@ -193,18 +189,18 @@ fn what_is_in_flight_behind_a_packet_that_failed_half_way_is_refused() {
             (fence, 3),
             (fence, u64::MAX),
         ] {
-            sender.send(fence, previous, 9, None).await;
-            assert_eq!(sender.refused(2).await, NOT_FOUND);
+            sender.send(fence, previous, 9, &[INSERT]).await;
+            assert_eq!(sender.refused(3).await, NOT_FOUND);
             sender.session.run(&["ROLLBACK".to_owned()]).await.unwrap();
         }
         // Someone has taken over; and the row is gone.
         sender.session.run(&[tables.take(18), "COMMIT".to_owned()]).await.unwrap();
-        sender.send(fence, 2, 3, None).await;
-        assert_eq!(sender.refused(2).await, NOT_FOUND);
+        sender.send(fence, 2, 3, &[INSERT]).await;
+        assert_eq!(sender.refused(3).await, NOT_FOUND);
         sender.session.run(&["ROLLBACK".to_owned()]).await.unwrap();
-        assert_eq!(row(), "18 0 2 200");
+        assert_eq!([row(), rows()], ["18 0 2 200", "2"]);
         target.sql("DELETE FROM binbridge.progress");
-        sender.send(Fence { epoch: 18, session: 0 }, 2, 3, None).await;
+        sender.send(Fence { epoch: 18, session: 0 }, 2, 3, &[]).await;
         assert_eq!(sender.refused(2).await, NOT_FOUND);
     });
 }
@@ -244,7 +240,7 @@ impl Sender {
         let (mut sent, mut done) = (from, from);
         let refused = loop {
             while sent < done + depth {
-                self.send_as(worker, fence, sent, sent + 1, None).await;
+                self.send_as(worker, fence, sent, sent + 1, &[]).await;
                 sent += 1;
             }
             match self.refused(2).await {

@@ -229,7 +229,7 @@ fn large_rows_events_are_cut() {
     let plan = planner.plan(changes.iter(), |_| Some(Arc::clone(&keys))).unwrap();
     let Item::Rows(rows) = &plan.items()[0] else { panic!() };
     let mut events = Vec::new();
-    plan.encode(rows.clone(), &mut events);
+    plan.encode(rows.clone(), None, &mut events);
     let mut decoder = Decoder::new(false);
     let (mut rest, mut ends, mut count) = (bytes::Bytes::from(events), Vec::new(), 0);
     while !rest.is_empty() {

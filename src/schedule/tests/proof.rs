@@ -112,7 +112,7 @@ fn holds(
                     let table: usize = run.routed().unwrap().table[1..].parse().unwrap();
                     rows_of[1][table] += run.rows().count();
                 }
-                plan.encode(rows.clone(), &mut events);
+                plan.encode(rows.clone(), None, &mut events);
                 apply(&events, schema, &mut net)
             }
             Item::Statement(statement) => {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 
 use super::super::footprint::{Mode, Need};
-use super::super::{Footprint, Footprints, Item, Planner, Share, TableKeys, Windows};
+use super::super::{Footprint, Footprints, Item, Planner, Share, TableKeys, UNDIVIDED_FROM, Windows};
 use super::clock::clocks;
 use super::events::{Source, apply};
 use super::history::{Draw, History, Step};
@@ -48,7 +48,7 @@ impl Stage<'_> {
             let outcome = match item {
                 Item::Rows(rows) => {
                     let mut events = Vec::new();
-                    plan.encode(rows.clone(), &mut events);
+                    plan.encode(rows.clone(), None, &mut events);
                     apply(&events, self.schema, &mut self.store).map(|_| ())
                 }
                 Item::Statement(statement) => {
@@ -249,6 +249,41 @@ fn footprints(sketches: &[Sketch]) -> Vec<Footprint> {
             footprint
         })
         .collect()
+}
+
+/// Windows of `size` transactions, all but `apart` of which write the same value.
+fn with_one_large_component(size: usize, apart: usize) -> Vec<Footprint> {
+    let footprint = |place: usize| {
+        let mut footprint = Footprint::new(Clock::default(), Arc::from("b.000001"), 100);
+        let value = if place < apart { place as u64 + 1 } else { 0 };
+        footprint.needs = vec![Need { key: 0, value: Some(value), mode: Mode::Exclusive }];
+        footprint
+    };
+    (0..size).map(footprint).collect()
+}
+
+#[test]
+fn a_large_window_of_nearly_one_component_goes_to_one_worker() {
+    for (size, apart, workers) in [
+        (UNDIVIDED_FROM, UNDIVIDED_FROM / 5, 1),
+        (UNDIVIDED_FROM, UNDIVIDED_FROM / 3, 3),
+        (UNDIVIDED_FROM - 1, 2, 3),
+    ] {
+        let mut windows = Windows::default();
+        let (_, shares) = windows.split(&with_one_large_component(size, apart), &[0, 0, 0]);
+        assert_eq!(shares.len(), workers, "{size} {apart}");
+        let members: usize = shares.iter().map(|share| share.members.len()).sum();
+        assert_eq!(members, size);
+        assert!(shares.iter().all(|share| share.members.is_sorted() && share.after.is_empty()));
+        // What nobody has looked into follows all of it, and is followed by everything.
+        let (unseen, shares) = windows.split(&[Footprint::of_anything(Arc::from("b.000001"), 1)], &[0, 0, 0]);
+        let [share] = &shares[..] else { panic!("{shares:?}") };
+        assert_eq!(share.after.len(), workers - 1);
+        let (_, shares) = windows.split(&with_one_large_component(2, 2), &[0, 9, 9]);
+        let follows =
+            |next: &Share| next.worker == share.worker || next.after.contains(&(unseen, share.worker));
+        assert!(shares.iter().all(follows), "{shares:?}");
+    }
 }
 
 proptest! {

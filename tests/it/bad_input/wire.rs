@@ -151,11 +151,12 @@ fn bytes_that_change_on_the_way_to_the_target_neither_lose_nor_double_anything()
     let flipper = Flipper::start(pair.target.port());
     let mut bridge = plain(&pair, "to-target", pair.source.port(), flipper.port);
     bridge.store(&pair.end());
-    let guarded_by_rows: [(Direction, &[u8], Flip); 5] = [
+    let guarded_by_rows: [(Direction, &[u8], Flip); 6] = [
         // Statements that become nonsense.
         (ToServer, b"COMMIT", (1, |_| b'X')),
-        // The name of the progress table's schema, in the guard.
+        // The names of schemas: of the changed table, and of the progress table in the guard.
         (ToServer, b"\x03BINLOG '", (50, |byte| if byte == b'A' { b'B' } else { b'A' })),
+        (ToServer, b"\x03BINLOG '", (118, |byte| if byte == b'A' { b'B' } else { b'A' })),
         (ToServer, b"BINLOG '", (3, |_| b'#')),
         // The answer to COMMIT.
         (ToClient, b"\x07\x00\x00\x02\x00\x00\x00", (4, |_| 0x40)),

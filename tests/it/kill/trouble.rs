@@ -10,7 +10,7 @@ use Direction::{ToClient, ToServer};
 
 /// How a packet begins whose guard is SQL.
 const GUARD: &[u8] = b"DO IFNULL((SELECT 1 FROM";
-/// How one begins whose guard is the first of its row events; the command byte stands before it.
+/// How one begins whose guard is the last of its row events; the command byte stands before it.
 const GUARDED_ROWS: &[u8] = b"\x03BINLOG '";
 /// How either ends.
 const COMMIT: &[u8] = b"\n;COMMIT";
