@@ -24,6 +24,7 @@ use super::desk::{Desk, SharedDesk};
 use super::gate::{Gate, Passed};
 use super::lane::{HeldBack, Lane, UnderWay, Whole};
 use super::split::Splitter;
+use super::traffic::Traffic;
 use super::worker::{Applied, Order, Report, Settings, Worker};
 use super::{
     Admission, Batch, BatchLimits, DdlSession, Delivery, Gtids, Job, Ownership, Pace, Session, Share,
@@ -93,12 +94,12 @@ impl Coordinator {
         let applied = Applied::new(ownership.recovered.frontier.clone());
         let gate = Gate::new(Arc::clone(&settings.control), Arc::clone(&observer), applied.lock().low());
         let (reporting, reports) = mpsc::channel(ORDERS);
-        let (mut lanes, buffers) = (Vec::new(), Buffers::default());
+        let (mut lanes, buffers, traffic) = (Vec::new(), Buffers::default(), Traffic::default());
         let mut tasks = JoinSet::new();
         for (id, session) in (0..).zip(sessions) {
             let hears = (Arc::clone(&observer), reporting.clone());
             let (desk, settings) = (Arc::clone(&desk), settings.clone());
-            let shared = (applied.clone(), buffers.clone());
+            let shared = (applied.clone(), buffers.clone(), traffic.clone());
             let worker = Worker::new(id, session, (desk, settings), ownership, shared, hears)?;
             let (orders, taken) = mpsc::channel(ORDERS);
             tasks.spawn(worker.run(taken));
@@ -406,6 +407,9 @@ impl Coordinator {
 
     /// Notes a commit.
     pub(super) fn heard(&mut self, report: &Report) -> Result<()> {
+        if report.conflict && !self.shared_singly() {
+            self.splitter.iter_mut().for_each(Splitter::met);
+        }
         let mut left = report.jobs;
         let Some(lane) = self.lanes.get_mut(report.worker) else {
             bail!(Invariant, "there is no worker {}", report.worker)

@@ -13,7 +13,11 @@ use crate::wire::classify;
 use super::pipeline::{Load, Outcome};
 use super::preserve::AUTOMATIC;
 use super::send::changes;
+use super::worker::Report;
 use super::{Batch, Job, Worker};
+
+/// How long a worker waits for the batch of another.
+const OTHERS: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// A statement failed. Everything behind it did nothing; what was in flight is taken back.
@@ -52,14 +56,26 @@ impl Worker {
         }
         if code == Code::LockConflict {
             self.observer.retry(conflict(&server), 1);
-            self.lock_conflicts += 1;
-            sleep(Duration::from_millis(u64::from(self.lock_conflicts.min(100)) * 20)).await;
+            self.met_locks().await;
             batches.insert(0, failed);
         } else {
             Box::pin(self.pin(failed)).await?;
         }
         self.queue_again(batches);
         Ok(())
+    }
+
+    /// A batch met others' locks, most likely those of another worker: once that one is done, nothing is in its way.
+    async fn met_locks(&mut self) {
+        let report = Report { worker: self.index(), jobs: 0, conflict: true, took: Duration::ZERO };
+        // A coordinator that is gone ends this worker by itself.
+        let _ = self.reports.send(report).await;
+        // With a commit for each transaction, some other one ends at once.
+        if !self.preserves() {
+            self.pipeline.traffic.until_one_ends(OTHERS).await;
+        }
+        self.lock_conflicts += 1;
+        sleep(Duration::from_millis(u64::from(self.lock_conflicts.min(100)) * 20)).await;
     }
 
     fn queue_again(&mut self, batches: Vec<Batch>) {

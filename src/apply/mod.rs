@@ -31,6 +31,7 @@ mod session;
 mod split;
 mod stream;
 mod tally;
+mod traffic;
 mod worker;
 
 pub use admit::{Admission, Delivery, Job, Share};

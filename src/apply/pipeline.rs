@@ -11,6 +11,7 @@ use crate::progress::Seq;
 use crate::wire::Reply;
 
 use super::buffers::Buffers;
+use super::traffic::Traffic;
 use super::{Batch, Packet, Session};
 
 /// What a packet is.
@@ -77,12 +78,13 @@ pub(super) struct Pipeline {
     pub(super) session: Session,
     in_flight: VecDeque<Sent>,
     pub(super) buffers: Buffers,
+    pub(super) traffic: Traffic,
     last_done: Instant,
 }
 
 impl Pipeline {
-    pub(super) fn new(session: Session, buffers: Buffers) -> Self {
-        Self { session, in_flight: VecDeque::new(), buffers, last_done: Instant::now() }
+    pub(super) fn new(session: Session, buffers: Buffers, traffic: Traffic) -> Self {
+        Self { session, in_flight: VecDeque::new(), buffers, traffic, last_done: Instant::now() }
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -104,6 +106,9 @@ impl Pipeline {
 
     pub(super) async fn send(&mut self, packet: Packet, load: Load) -> Result<()> {
         self.session.send(&packet).await?;
+        if matches!(load, Load::Batch(_)) {
+            self.traffic.begun();
+        }
         self.in_flight.push_back(Sent {
             load,
             replies_left: packet.replies,
@@ -121,8 +126,7 @@ impl Pipeline {
             bail!(Protocol, "the target answered a question that was not asked");
         };
         if let Reply::Failed(server) = reply {
-            let failed = self.in_flight.pop_front().map_or(Load::Prelude, |sent| sent.load);
-            return Ok(Outcome::Failed(failed, server));
+            return Ok(Outcome::Failed(self.end_first(), server));
         }
         front.replies_left -= 1;
         if front.replies_left > 0 {
@@ -139,8 +143,15 @@ impl Pipeline {
             commit: now.saturating_duration_since(changed.max(began)),
         };
         self.last_done = now;
-        let done = self.in_flight.pop_front().map_or(Load::Prelude, |sent| sent.load);
-        Ok(Outcome::Done(done, took))
+        Ok(Outcome::Done(self.end_first(), took))
+    }
+
+    fn end_first(&mut self) -> Load {
+        let load = self.in_flight.pop_front().map_or(Load::Prelude, |sent| sent.load);
+        if matches!(load, Load::Batch(_)) {
+            self.traffic.ended();
+        }
+        load
     }
 
     /// After a failure: the guards of what is behind it fail too. Reads those answers and gives the batches back, in

@@ -20,10 +20,14 @@ pub(super) struct Splitter {
     unseen: u32,
     /// Windows in a row that had to go to one worker.
     in_a_row: u32,
+    /// Windows to go to one worker the next time that two workers meet.
+    penalty: u32,
 }
 
-/// Windows that go unseen at most before one is looked into again.
+/// Windows that go unseen at most, after one worker got whole ones in a row, before one is looked into again.
 const MOST_UNSEEN: u32 = 16;
+/// And after two workers met.
+const MOST_PENALTY: u32 = 64;
 
 impl Splitter {
     /// Who gets what of a window whose tables are known to fit.
@@ -34,7 +38,10 @@ impl Splitter {
         lanes: &[Lane],
     ) -> Result<Vec<(usize, HeldBack)>> {
         let footprints = match self.unseen {
-            0 => self.look(&window, desk).await?,
+            0 => {
+                self.penalty = self.penalty.saturating_sub(1);
+                self.look(&window, desk).await?
+            }
             _ => Vec::new(),
         };
         let loads: Vec<usize> = lanes.iter().map(Lane::load).collect();
@@ -83,6 +90,13 @@ impl Splitter {
         let (worker, after) =
             shares.into_iter().next().map_or_else(Default::default, |share| (share.worker, share.after));
         vec![(worker, HeldBack { batch: window, window: number, of, after })]
+    }
+
+    /// Two workers met on the target: its locks reach further than rows and values (the gaps of unique indexes). A large
+    /// batch done twice costs more than a second worker saves.
+    pub(super) fn met(&mut self) {
+        self.penalty = (2 * self.penalty).clamp(4, MOST_PENALTY);
+        self.unseen = self.unseen.max(self.penalty);
     }
 
     /// A worker has committed all it had of a window.

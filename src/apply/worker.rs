@@ -22,6 +22,7 @@ use super::pipeline::{Load, Outcome, Pipeline, Took};
 use super::preserve::Behind;
 use super::send::changes;
 use super::tally::Tally;
+use super::traffic::Traffic;
 use super::{Batch, BatchLimits, Gtids, Job, Ownership, Session, Share};
 
 /// What workers are told at their start.
@@ -85,12 +86,13 @@ impl Order {
     }
 }
 
-/// A commit of a worker.
+/// A commit of a worker, or that it met another's locks.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) worker: usize,
     /// Transactions in it.
     pub(super) jobs: usize,
+    pub(super) conflict: bool,
     /// How long it had the connection to itself.
     pub(super) took: Duration,
 }
@@ -133,7 +135,7 @@ impl Worker {
         session: Session,
         (desk, settings): (SharedDesk, Settings),
         ownership: &Ownership,
-        (applied, buffers): (Applied, Buffers),
+        (applied, buffers, traffic): (Applied, Buffers, Traffic),
         (observer, reports): (Arc<Observer>, mpsc::Sender<Report>),
     ) -> Result<Self> {
         let fence = ownership.fences.iter().find(|(worker, _)| *worker == id).map(|(_, fence)| *fence);
@@ -142,7 +144,7 @@ impl Worker {
             bail!(Invariant, "worker {id} has no progress row")
         };
         Ok(Self {
-            pipeline: Pipeline::new(session, buffers),
+            pipeline: Pipeline::new(session, buffers, traffic),
             desk,
             settings,
             _present: observer.worker(),
@@ -256,7 +258,7 @@ impl Worker {
             let report = report((&batch, ahead), (before, &applied), skipped, &committed_us);
             self.observer.committed(&report);
             self.observer.skipped(skipped as u64);
-            Report { worker: self.index(), jobs: batch.jobs.len(), took: took.total() }
+            Report { worker: self.index(), jobs: batch.jobs.len(), conflict: false, took: took.total() }
         };
         self.newest = last;
         if !self.keeps_gtid(&batch) {
@@ -272,7 +274,7 @@ impl Worker {
         Ok(())
     }
 
-    fn index(&self) -> usize {
+    pub(super) fn index(&self) -> usize {
         usize::try_from(self.id).unwrap_or(usize::MAX)
     }
 

@@ -17,7 +17,7 @@ pub const MOST_WORKERS: usize = 64;
 /// that cost more than they save, and that the next window waits for.
 pub const UNDIVIDED_FROM: usize = 256;
 /// In percent, see there.
-const UNDIVIDED_SHARE: usize = 75;
+const UNDIVIDED_SHARE: usize = 50;
 
 /// What one worker gets of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
