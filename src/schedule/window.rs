@@ -250,12 +250,12 @@ impl Windows {
     }
 }
 
-/// One component of all, if the first is nearly that.
+/// One component of all, if the first is too large a part of it.
 fn undivided(components: Vec<(Vec<usize>, usize)>) -> Vec<(Vec<usize>, usize)> {
     let count: usize = components.iter().map(|(members, _)| members.len()).sum();
     let weight: usize = components.iter().map(|(_, weight)| weight).sum();
     let first = components.first().map_or(0, |(_, first)| *first);
-    if count < UNDIVIDED_FROM || first / UNDIVIDED_SHARE < weight / 100 {
+    if count < UNDIVIDED_FROM || first.saturating_mul(100) < weight.saturating_mul(UNDIVIDED_SHARE) {
         return components;
     }
     vec![((0..count).collect(), weight)]

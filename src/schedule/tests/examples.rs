@@ -6,7 +6,7 @@ use super::super::{Collation, Item, Planner, Reach, Run};
 use super::events::Source;
 use super::history::Lines;
 use super::schema::{Action, COLUMNS, Generated, Images, Line, Nature, Reference, Schema, Table, Value};
-use crate::binlog::{Body, Decoder, Header, RowsEvent, RowsKind};
+use crate::binlog::{Bitmap, Body, Decoder, Header, RowUpdate, RowsEvent, RowsKind};
 use crate::transaction::{Change, Routed};
 
 fn table(primary: Option<usize>, unique: &[usize]) -> Table {
@@ -241,4 +241,51 @@ fn large_rows_events_are_cut() {
         }
     }
     assert_eq!((ends.as_slice(), count), (&[false, true][..], 80_000));
+}
+
+/// A row of a table `p.q` that has one INT.
+fn other_table() -> RowUpdate {
+    let image = |number: i32| {
+        let bytes = [&[0], &number.to_le_bytes()[..]].concat();
+        (Bitmap::of(1, std::iter::once(0)), bytes)
+    };
+    let table_map = vec![1, b'p', 0, 1, b'q', 0, 1, 3, 0, 0];
+    RowUpdate { like: vec![0; Header::LEN], table_map, before: image(7), after: image(8) }
+}
+
+/// Each event: the table of a table map, or what a rows event changes, its flags, and whether it ends the statement.
+fn told(events: Vec<u8>) -> Vec<String> {
+    let mut decoder = Decoder::new(false);
+    let (mut rest, mut told) = (bytes::Bytes::from(events), Vec::new());
+    while !rest.is_empty() {
+        let size = Header::parse(&rest).unwrap().event_size as usize;
+        told.push(match decoder.decode_inner(rest.split_to(size)).unwrap().body {
+            Body::Rows(rows) => {
+                let end = if rows.ends_statement() { "." } else { "" };
+                format!("{}{}{}{end}", rows.table.table, rows.rows().count(), rows.flags & !1)
+            }
+            _ => "map".to_owned(),
+        });
+    }
+    told
+}
+
+#[test]
+fn a_row_of_another_table_is_the_last_of_the_last_statement() {
+    let tied = schema(vec![child_of(0, Action::Restrict)]);
+    let mut source = Source::new(&tied);
+    let unchecked = lines(0, RowsEvent::NO_FOREIGN_KEY_CHECKS, None, Some(line(2, 2, 9)));
+    let changes = [source.rows(&insert(0, line(1, 1, 1))), source.rows(&unchecked)];
+    let keys = Arc::new(tied.keys(0));
+    let mut planner = Planner::default();
+    let plan = planner.plan(changes.iter(), |_| Some(Arc::clone(&keys))).unwrap();
+    let Item::Rows(rows) = &plan.items()[0] else { panic!() };
+    let encoded = |rows, last: &RowUpdate| {
+        let mut events = Vec::new();
+        plan.encode(rows, Some(last), &mut events);
+        told(events)
+    };
+    let row = other_table();
+    assert_eq!(encoded(rows.clone(), &row), ["map", "t010.", "map", "map", "t012", "q12."]);
+    assert_eq!(encoded(0..0, &row), ["map", "q10."]);
 }

@@ -263,10 +263,10 @@ fn with_one_large_component(size: usize, apart: usize) -> Vec<Footprint> {
 }
 
 #[test]
-fn a_large_window_of_nearly_one_component_goes_to_one_worker() {
+fn a_large_window_half_of_which_is_one_component_goes_to_one_worker() {
     for (size, apart, workers) in [
         (UNDIVIDED_FROM, UNDIVIDED_FROM / 5, 1),
-        (UNDIVIDED_FROM, UNDIVIDED_FROM / 3, 3),
+        (UNDIVIDED_FROM, UNDIVIDED_FROM * 3 / 5, 3),
         (UNDIVIDED_FROM - 1, 2, 3),
     ] {
         let mut windows = Windows::default();

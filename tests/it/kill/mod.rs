@@ -14,7 +14,7 @@ use incident::{Incident, deck};
 use life::{Life, Plan};
 
 /// More than a run takes beyond its least time: whatever waits for ever is found, and not waited for.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(480);
 
 /// Every incident once, and more until there were so many kills in so much time.
 fn run(seed: u64, least: Duration, kills: u32) {
