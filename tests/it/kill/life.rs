@@ -214,12 +214,17 @@ impl Life {
 
     /// Grows with each commit of any worker. (The frontier may wait long for the end of a prepared XA transaction.)
     pub(super) fn applied(&mut self) -> u64 {
-        // Asked over and over: a client's start costs more than all that the bridge does.
-        let mut asks = self.asks.take().or_else(|| self.target.session().ok());
-        let asked = asks.as_mut().map(|asks| asks.run("SELECT SUM(seq) FROM binbridge.progress"));
-        let Some(Ok(text)) = asked else { return 0 };
-        self.asks = asks;
-        text.parse().unwrap_or(0)
+        // Asked over and over: a client's start costs more than all that the bridge does. The target may have been restarted
+        // since the last time.
+        for _ in 0..2 {
+            let mut asks = self.asks.take().or_else(|| self.target.session().ok());
+            let asked = asks.as_mut().map(|asks| asks.run("SELECT SUM(seq) FROM binbridge.progress"));
+            if let Some(Ok(text)) = asked {
+                self.asks = asks;
+                return text.parse().unwrap_or(0);
+            }
+        }
+        0
     }
 
     /// Waits until the bridge has committed more.
