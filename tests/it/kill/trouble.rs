@@ -150,6 +150,8 @@ impl Life {
         second.run();
         std::mem::swap(&mut self.bridge, &mut second);
         let mut first = second;
+        // What the first has in flight may commit until then.
+        wait_until("the second owns the target", LIMIT, || self.bridge.log_of_run().contains(own));
         self.progress();
         first.signal("CONT");
         let status = first.wait_ended(Duration::from_secs(30));
