@@ -405,28 +405,30 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Notes a commit.
+    /// Notes a commit, or that two workers met.
     pub(super) fn heard(&mut self, report: &Report) -> Result<()> {
-        if report.conflict && !self.shared_singly() {
-            self.splitter.iter_mut().for_each(Splitter::met);
-        }
-        let mut left = report.jobs;
-        let Some(lane) = self.lanes.get_mut(report.worker) else {
-            bail!(Invariant, "there is no worker {}", report.worker)
+        let Report::Committed { worker, jobs, took } = *report else {
+            // A single transaction is soon done again.
+            if !self.shared_singly() {
+                self.splitter.iter_mut().for_each(Splitter::met);
+            }
+            return Ok(());
         };
+        let mut left = jobs;
+        let Some(lane) = self.lanes.get_mut(worker) else { bail!(Invariant, "there is no worker {worker}") };
         while left > 0 {
             let Some(first) = lane.under_way.front_mut() else {
-                bail!(Invariant, "worker {} committed what it was not ordered to", report.worker)
+                bail!(Invariant, "worker {worker} committed what it was not ordered to")
             };
             let part = left.min(first.left);
             left -= part;
             first.left -= part;
-            self.pace.note(first.of.transactions, first.of.bytes, report.took);
+            self.pace.note(first.of.transactions, first.of.bytes, took);
             if first.left == 0 {
                 let window = first.window;
                 lane.under_way.pop_front();
                 if let Some(splitter) = &mut self.splitter {
-                    splitter.committed(window, report.worker);
+                    splitter.committed(window, worker);
                 }
             }
         }

@@ -20,7 +20,8 @@ use super::{Batch, Job, Worker};
 const OTHERS: Duration = Duration::from_secs(2);
 
 impl Worker {
-    /// A statement failed. Everything behind it did nothing; what was in flight is taken back.
+    /// A statement failed. Nothing behind it is committed: no guard fits there. What was in flight is rolled back and taken
+    /// back.
     pub(super) async fn failed(&mut self, load: Load, server: ServerError) -> Result<()> {
         let mut batches = self.pipeline.drain_failed(&server).await?;
         self.roll_back().await?;
@@ -67,9 +68,8 @@ impl Worker {
 
     /// A batch met others' locks, most likely those of another worker: once that one is done, nothing is in its way.
     async fn met_locks(&mut self) {
-        let report = Report { worker: self.index(), jobs: 0, conflict: true, took: Duration::ZERO };
         // A coordinator that is gone ends this worker by itself.
-        let _ = self.reports.send(report).await;
+        let _ = self.reports.send(Report::Met).await;
         // With a commit for each transaction, some other one ends at once.
         if !self.preserves() {
             self.pipeline.traffic.until_one_ends(OTHERS).await;

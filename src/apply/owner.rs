@@ -124,8 +124,8 @@ impl Owner {
 
     /// A session that holds a lock. Whoever held it loses its connection first. From then on no statement of an older
     /// DDL session can start: no guard covers those. And no older worker's session is there: one whose other end is
-    /// gone would hold the lock of its progress row, by an unfinished transaction or by a guard that refused a late
-    /// packet, for as long as the server does not notice.
+    /// gone would hold the lock of its progress row, or of rows that a late packet changed before it was refused, for as
+    /// long as the server does not notice.
     async fn locked_session(
         &self,
         endpoint: &Endpoint,

@@ -37,19 +37,14 @@ impl Splitter {
         desk: &SharedDesk,
         lanes: &[Lane],
     ) -> Result<Vec<(usize, HeldBack)>> {
-        let footprints = match self.unseen {
-            0 => {
-                self.penalty = self.penalty.saturating_sub(1);
-                self.look(&window, desk).await?
-            }
-            _ => Vec::new(),
-        };
         let loads: Vec<usize> = lanes.iter().map(Lane::load).collect();
         let of = Whole { transactions: window.jobs.len(), bytes: window.bytes };
-        if footprints.is_empty() {
-            self.unseen = self.unseen.saturating_sub(1);
+        if self.unseen > 0 {
+            self.unseen -= 1;
             return Ok(self.whole(window, of, &loads));
         }
+        self.penalty = self.penalty.saturating_sub(1);
+        let footprints = self.look(&window, desk).await?;
         let (number, shares) = self.windows.split(&footprints, &loads);
         // Looking is a good part of the work of a worker that applies few hot rows.
         let in_a_row =

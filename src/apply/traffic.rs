@@ -1,4 +1,4 @@
-//! What all workers of a bridge have under way: a worker whose batch met another's locks waits until those are gone.
+//! What all workers of a bridge have under way: a worker whose batch met another's locks waits until a batch has ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -86,15 +86,19 @@ impl Order {
     }
 }
 
-/// A commit of a worker, or that it met another's locks.
+/// What a worker tells the coordinator.
 #[derive(Debug)]
-pub(super) struct Report {
-    pub(super) worker: usize,
-    /// Transactions in it.
-    pub(super) jobs: usize,
-    pub(super) conflict: bool,
-    /// How long it had the connection to itself.
-    pub(super) took: Duration,
+pub(super) enum Report {
+    /// It committed a batch.
+    Committed {
+        worker: usize,
+        /// Transactions in it.
+        jobs: usize,
+        /// How long it had the connection to itself.
+        took: Duration,
+    },
+    /// Its batch met others' locks, and will be tried again.
+    Met,
 }
 
 /// One worker.
@@ -258,7 +262,7 @@ impl Worker {
             let report = report((&batch, ahead), (before, &applied), skipped, &committed_us);
             self.observer.committed(&report);
             self.observer.skipped(skipped as u64);
-            Report { worker: self.index(), jobs: batch.jobs.len(), conflict: false, took: took.total() }
+            Report::Committed { worker: self.index(), jobs: batch.jobs.len(), took: took.total() }
         };
         self.newest = last;
         if !self.keeps_gtid(&batch) {
@@ -274,7 +278,7 @@ impl Worker {
         Ok(())
     }
 
-    pub(super) fn index(&self) -> usize {
+    fn index(&self) -> usize {
         usize::try_from(self.id).unwrap_or(usize::MAX)
     }
 

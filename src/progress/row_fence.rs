@@ -1,5 +1,5 @@
 //! Guard and record as one row event, for batches that are nothing but row events: it rides in the batch's last row
-//! statement and costs the target a tenth of what a `SELECT ... FOR UPDATE` and an `UPDATE` cost.
+//! statement and costs the target a fraction of what a `SELECT ... FOR UPDATE` and an `UPDATE` cost.
 //!
 //! A row event finds its row by the primary key alone, and fails (error 1032) if it is not there. So the key of the
 //! progress table is all that a guard asks: bridge, worker, epoch, session, and the transaction before. The batch's last

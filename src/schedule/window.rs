@@ -13,10 +13,10 @@ type Workers = u64;
 /// Workers at most.
 pub const MOST_WORKERS: usize = 64;
 
-/// From so many transactions on, a window goes to one worker if one component is this much of it: the rest would be commits
-/// that cost more than they save, and that the next window waits for.
+/// From so many transactions on, a window goes to one worker if one component is a large part of it: the rest would be
+/// commits that cost more than they save, and that the next window waits for.
 pub const UNDIVIDED_FROM: usize = 256;
-/// In percent, see there.
+/// How large a part, in percent of the bytes.
 const UNDIVIDED_SHARE: usize = 50;
 
 /// What one worker gets of a window.

@@ -313,6 +313,8 @@ fn a_target_that_is_read_only_or_replicates_by_itself_is_left_alone() {
     pair.target.sql("UPDATE binbridge.progress SET seq = seq + 1 WHERE bridge = 'shut'");
     pair.source.sql("INSERT INTO app.t VALUES (4)");
     says(&ended(&mut other, "BB4012", 65), &["progress row"]);
+    // Its row stood in the same statement as the record that was refused.
+    assert_eq!(pair.target.sql("SELECT MAX(id) FROM app.t"), "3");
     pair.target.sql("UPDATE binbridge.progress SET seq = seq - 1, done = 'x' WHERE bridge = 'shut'");
     says(&run_refused(&mut other, "BB4012", 65), &["progress row"]);
     pair.target.sql("UPDATE binbridge.progress SET done = '' WHERE bridge = 'shut'");
