@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::{
     Bridge, BridgeOptions, ReplicaOptions, Server, ServerOptions, Start, azure_options, compare,
-    native_replica, wait_caught_up,
+    native_replica, wait_caught_up, wait_until,
 };
 
 const LIMIT: Duration = Duration::from_secs(120);
