@@ -172,12 +172,13 @@ impl Coordinator {
         loop {
             self.dispatch(self.small_room()).await?;
             let room = !self.has_enough();
+            let settled = self.is_settled();
             tokio::select! {
                 biased;
                 Some(report) = self.reports.recv() => self.heard(&report)?,
                 Some(ended) = self.tasks.join_next() => return Err(self.failed(ended).await),
                 () = stop.cancelled() => return self.drain().await.map(|()| Ended::Drained),
-                passed = self.gate.next(deliveries), if room => match passed {
+                passed = self.gate.next(deliveries, settled), if room => match passed {
                     Passed::Delivery(delivery) => self.take(delivery, deliveries).await?,
                     Passed::NoMore => return self.drain().await.map(|()| Ended::NoMore),
                     Passed::Finished => return self.drain().await.map(|()| Ended::Drained),
@@ -263,7 +264,7 @@ impl Coordinator {
     /// A new binlog file began: with nothing under way, the frontier's place moves there. With work under way, the next
     /// transaction will say it. What is prepared must come again after a crash: the place stays before it.
     async fn move_place(&mut self, place: Coordinates) -> Result<()> {
-        let idle = self.pending.is_empty() && self.is_idle() && self.admission.prepared() == 0;
+        let idle = self.is_settled() && self.admission.prepared() == 0;
         if !idle || !self.applied.lock().move_place(&place) {
             return Ok(());
         }
@@ -370,8 +371,10 @@ impl Coordinator {
         self.lanes.get(lane).is_none_or(|lane| !lane.has(window))
     }
 
-    fn is_idle(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.under_way.is_empty() && lane.held_back.is_empty())
+    /// Whether everything that was taken is committed.
+    fn is_settled(&self) -> bool {
+        self.pending.is_empty()
+            && self.lanes.iter().all(|lane| lane.under_way.is_empty() && lane.held_back.is_empty())
     }
 
     /// To the first worker, which alone does what must stand alone.
@@ -449,7 +452,7 @@ impl Coordinator {
     pub(super) async fn flush(&mut self) -> Result<()> {
         loop {
             self.dispatch(self.settings.depth).await?;
-            if self.pending.is_empty() && self.is_idle() {
+            if self.is_settled() {
                 return Ok(());
             }
             self.hear().await?;

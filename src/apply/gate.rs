@@ -87,14 +87,20 @@ impl Gate {
         }
     }
 
-    /// The next unit, once it may pass. Cancel-safe.
-    pub(super) async fn next(&mut self, deliveries: &mut mpsc::Receiver<Delivery>) -> Passed {
+    /// The next unit, once it may pass. Cancel-safe. `settled`: everything that has passed is committed; before that nobody
+    /// is told that the place to stop at is reached, for who is told goes and looks at the target.
+    pub(super) async fn next(&mut self, deliveries: &mut mpsc::Receiver<Delivery>, settled: bool) -> Passed {
         loop {
             self.look();
             if let Some(until) = self.reached() {
                 if self.orders.exit {
                     info!(%until, "reached the place to end at");
                     return Passed::Finished;
+                }
+                if !settled {
+                    // The next commit asks again.
+                    self.rest(LOOK).await;
+                    continue;
                 }
                 warn!(%until, "reached the place to stop at: paused until it is told to resume");
                 self.control.reached(&until);
@@ -379,7 +385,7 @@ mod tests {
 
         fn next(&mut self) -> Passed {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(self.gate.next(&mut self.deliveries))
+            runtime.block_on(self.gate.next(&mut self.deliveries, true))
         }
     }
 
@@ -422,6 +428,22 @@ mod tests {
             assert_eq!((paused.by, paused.reason), (Cause::Until, format!("reached until {until}")));
             pausing.control.resume();
             assert_eq!(pausing.pass(), 4 - passes, "{until}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_not_told_as_reached_before_what_has_passed_is_committed() {
+        let until = Some("b.000001:200".parse().unwrap());
+        let mut road = road(Orders { until, ..Orders::default() }, vec![whole(1, false)]);
+        assert_eq!(road.pass(), 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        for settled in [false, true] {
+            let waits = runtime.block_on(async {
+                tokio::time::timeout(Duration::from_millis(20), road.gate.next(&mut road.deliveries, settled))
+                    .await
+            });
+            assert!(waits.is_err());
+            assert_eq!(road.control.orders().paused.is_some(), settled);
         }
     }
 

@@ -27,7 +27,7 @@ use crate::wire::{Connection, Endpoint};
 
 use super::backoff::Met;
 use super::preflight::Checks;
-use super::reader::{QUEUE, Reader, SHARE, start_of};
+use super::reader::{Dialing, QUEUE, Reader, SHARE, dial, start_of};
 use super::{Backoff, poller};
 
 /// Units between reader and worker; the memory bound is in bytes, this only bounds the channel itself.
@@ -160,6 +160,8 @@ impl Bridge {
     /// One life of the stages: from the progress row until the end or an error.
     async fn cycle(&mut self, ownership: &mut Option<Ownership>) -> Result<Cycle> {
         let quit = self.quit.clone();
+        // At the start of a process only: a target that is long out of reach is no reason to bother the source.
+        let dialed = ownership.is_none().then(|| dial(self.plan.source.clone()));
         let mut coordinator = tokio::select! {
             coordinator = self.sink(ownership) => coordinator?,
             // Nothing is in flight yet, and taking over is safe to break off anywhere.
@@ -173,7 +175,7 @@ impl Bridge {
         info!(seq = low.seq.0, position = %describe(&low), "going on from");
         let (sender, mut deliveries) = mpsc::channel(CHANNEL);
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
-        tasks.spawn(self.reader(owned, &low, coordinator.max_packet(), sender)?.run());
+        tasks.spawn(self.reader(owned, &low, (coordinator.max_packet(), dialed, sender))?.run());
         let (endpoint, observer) = (self.plan.source.clone(), Arc::clone(&self.observer));
         let poller = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(poller::run(endpoint, observer)));
         self.observer.lifecycle(Lifecycle::CatchingUp, "reading from the source");
@@ -206,10 +208,11 @@ impl Bridge {
         let here = |error: Error| error.context(target.clone());
         let before = ownership.as_ref();
         let workers = self.plan.workers;
-        let (mut locked, sessions) = self.sessions(before).await?;
+        let (mut locked, folds_names, sessions) = Box::pin(self.sessions(before)).await?;
         self.checks = None;
-        self.owner.end_workers_from(&mut locked, workers).await.map_err(here)?;
-        self.inspect(&mut locked.connection).await.map_err(here)?;
+        self.require_native_stopped(&mut locked.connection).await.map_err(here)?;
+        let fold = self.plan.fold_names.unwrap_or(folds_names);
+        self.plan.rules.case = if fold { NameCase::Lower } else { NameCase::Keep };
         let owned = match ownership.take() {
             None => self.owner.take(&mut locked, workers).await,
             Some(before) => {
@@ -242,13 +245,20 @@ impl Bridge {
         Ok(coordinator)
     }
 
-    /// At once, as each takes many round trips: the session that runs DDL, those of the workers, and the checks. A check
-    /// that forbids the start leaves what is open unused.
-    async fn sessions(&self, before: Option<&Ownership>) -> Result<(Session, Vec<Session>)> {
+    /// At once, as each takes many round trips: the session that runs DDL (and whether the target folds names), those of
+    /// the workers, and the checks. A check that forbids the start leaves what is open unused.
+    async fn sessions(&self, before: Option<&Ownership>) -> Result<(Session, bool, Vec<Session>)> {
         let Self { plan, owner, checks, .. } = self;
         let here = |error: Error| error.context(format!("target {}", address(&plan.target)));
-        let (locked, sessions, ()) = tokio::try_join!(
-            async { owner.ddl_session(&plan.target, before).await.map_err(here) },
+        let locked = async {
+            let mut locked = owner.ddl_session(&plan.target, before).await?;
+            owner.end_workers_from(&mut locked, plan.workers).await?;
+            let names = locked.connection.query("SELECT @@lower_case_table_names").await?;
+            let folds_names = names.scalar() != Some("0");
+            Ok((locked, folds_names))
+        };
+        let ((locked, folds_names), sessions, ()) = tokio::try_join!(
+            async { locked.await.map_err(here) },
             async { owner.worker_sessions(&plan.target, plan.workers, before).await.map_err(here) },
             async {
                 match checks {
@@ -257,18 +267,14 @@ impl Bridge {
                 }
             }
         )?;
-        Ok((locked, sessions))
+        Ok((locked, folds_names, sessions))
     }
 
-    /// What of the target decides how to work, or forbids it.
-    async fn inspect(&mut self, connection: &mut Connection) -> Result<()> {
+    /// Immediately before the bridge becomes the owner.
+    async fn require_native_stopped(&self, connection: &mut Connection) -> Result<()> {
         let version = connection.server().version_text.clone();
         self.observer.describe(End::Target, &address(&self.plan.target), &version);
         self.observer.describe(End::Source, &address(&self.plan.source), "");
-        let rows = connection.query("SELECT @@lower_case_table_names").await?;
-        let target_folds = rows.scalar() != Some("0");
-        let fold = self.plan.fold_names.unwrap_or(target_folds);
-        self.plan.rules.case = if fold { NameCase::Lower } else { NameCase::Keep };
         match connection.query(connection.dialect().replica_status()).await {
             Ok(status) => {
                 let running = |name: &str| status.rows.iter().any(|row| status.get(row, name) == Some("Yes"));
@@ -290,8 +296,7 @@ impl Bridge {
         &self,
         owned: &Ownership,
         low: &Mark,
-        max_packet: usize,
-        out: mpsc::Sender<Delivery>,
+        (max_packet, dialed, out): (usize, Option<Dialing>, mpsc::Sender<Delivery>),
     ) -> Result<Reader> {
         let plan = &self.plan;
         let derived = ServerId::Derived(stable_server_id(owned.bridge_uuid));
@@ -312,6 +317,7 @@ impl Bridge {
         let budget_shares = (plan.memory / SHARE).max(1);
         Ok(Reader {
             registration,
+            dialed,
             assembler: Assembler::new(Routes::new(plan.rules.clone()), limits, low.seq, resume),
             start,
             source_uuid: owned.source_uuid.clone(),

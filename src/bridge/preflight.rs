@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::apply::Gtids;
+use crate::apply::{Gtids, Session};
 use crate::check::{self, Demands, Findings};
 use crate::error::{Code, Error, Result};
 use crate::native::{Cloud, Words};
@@ -163,11 +163,14 @@ async fn servers(plan: &Plan, words: Words, start: Option<&Start>) -> Result<Fin
     let server_id = ServerId::Derived(stable_server_id(uuid));
     let registration = Registration { server_id, ..registration(plan, uuid) };
     let here = |error: Error| error.context(source_name(plan));
-    let (facts, mut findings) = check::source(&registration, start, preserve).await.map_err(here)?;
-    let demands = Demands { preserve, words };
-    let of_target = check::target(&plan.target, demands, Some(&facts)).await;
     let there = |error: Error| error.context(format!("target {}:{}", plan.target.host, plan.target.port));
-    let of_target = of_target.map_err(there)?;
+    // At once, as each takes many round trips.
+    let ((facts, mut findings), session) = tokio::try_join!(
+        async { check::source(&registration, start, preserve).await.map_err(here) },
+        async { Session::open(&plan.target).await.map_err(there) }
+    )?;
+    let demands = Demands { preserve, words };
+    let of_target = check::target(session, demands, Some(&facts)).await.map_err(there)?;
     findings.blocking = findings.blocking.into_iter().map(here).collect();
     findings.blocking.extend(of_target.blocking.into_iter().map(there));
     findings.notes.extend(of_target.notes);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, TryAcquireError, mpsc, watch};
+use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
@@ -18,9 +18,9 @@ use crate::error::{Code, Error, Result};
 use crate::observe::snapshot::Queue;
 use crate::observe::{End, Observer, Stage};
 use crate::position::{Coordinates, GtidSet, Start, check_against_logs};
-use crate::source::{Located, Registration, Stream, misplaced};
+use crate::source::{Dialed, Located, Registration, Stream, misplaced};
 use crate::transaction::{Assembler, NameCase, Unit};
-use crate::wire::Connection;
+use crate::wire::{Connection, Endpoint};
 
 use super::Backoff;
 use super::backoff::Met;
@@ -35,9 +35,26 @@ const TELL: Duration = Duration::from_secs(1);
 /// How long the source may be out of reach at the start before that is an error.
 const FIRST_PATIENCE: Duration = Duration::from_secs(20);
 
+/// A connection to the source that is being made.
+pub(super) type Dialing = oneshot::Receiver<Result<Dialed>>;
+
+/// Connects while others work. Never broken off: a server counts handshakes that end half-way, and in the end refuses the
+/// host (`max_connect_errors`).
+pub(super) fn dial(endpoint: Endpoint) -> Dialing {
+    let (sender, dialing) = oneshot::channel();
+    tokio::spawn(async move {
+        if let Err(Ok(unwanted)) = sender.send(Dialed::dial(&endpoint).await) {
+            unwanted.close().await;
+        }
+    });
+    dialing
+}
+
 /// Reads one source.
 pub(super) struct Reader {
     pub(super) registration: Registration,
+    /// The first connection, made while the target was being prepared.
+    pub(super) dialed: Option<Dialing>,
     pub(super) assembler: Assembler,
     pub(super) start: Start,
     pub(super) source_uuid: String,
@@ -67,7 +84,7 @@ impl Reader {
         let deadline = Instant::now() + FIRST_PATIENCE;
         self.tell_queue();
         loop {
-            let error = match Stream::open(&self.registration, &self.resume_at()).await {
+            let error = match self.open().await {
                 Ok(stream) => {
                     self.require_same_source(&stream)?;
                     let folds = stream.identity().folds_names;
@@ -92,6 +109,19 @@ impl Reader {
                 )));
             }
             self.lost(&error, &mut backoff).await;
+        }
+    }
+
+    async fn open(&mut self) -> Result<Stream> {
+        let start = self.resume_at();
+        let dialed = match self.dialed.take() {
+            // Without an answer if it panicked.
+            Some(dialing) => dialing.await.ok().transpose()?,
+            None => None,
+        };
+        match dialed {
+            Some(dialed) => Stream::begin(dialed, &self.registration, &start).await,
+            None => Stream::open(&self.registration, &start).await,
         }
     }
 

@@ -63,6 +63,16 @@ pub(super) fn outlook(kept: Kept, file: FileFacts, now: u64) -> Outlook {
     if needed > left { Outlook::TooSoon { left, needed } } else { Outlook::Stays }
 }
 
+/// Whether a file stays whenever the next one was begun: it is not purged before the retention has passed since its own
+/// beginning, and reading it takes no longer than writing it took, which is no more than its age.
+pub(super) fn surely_stays(kept: Kept, begun: u64, now: u64) -> bool {
+    match kept {
+        Kept::Unknown => true,
+        Kept::AsLittleAsPossible => false,
+        Kept::For(kept) => kept.as_secs() / 2 > now.saturating_sub(begun),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +94,23 @@ mod tests {
         assert_eq!(at(24, 30), Outlook::TooSoon { left: hours(4), needed: hours(5) });
         assert_eq!(at(24, 34), Outlook::Expired);
         assert_eq!(at(1, 100), Outlook::Expired);
+    }
+
+    #[test]
+    fn what_surely_stays_stays_whenever_the_next_file_was_begun() {
+        let mut sure = 0;
+        for (kept, now, next_begun) in
+            (0..60).flat_map(|kept| (0..40).flat_map(move |now| (0..=now).map(move |next| (kept, now, next))))
+        {
+            let kept = Kept::For(Duration::from_secs(kept));
+            if surely_stays(kept, 0, now) {
+                sure += 1;
+                let file = FileFacts { begun: 0, next_begun, size: 10, read: 0 };
+                assert_eq!(outlook(kept, file, now), Outlook::Stays, "{kept:?} {now} {next_begun}");
+            }
+        }
+        assert!(sure > 1000 && surely_stays(Kept::Unknown, 0, u64::MAX));
+        assert!(!surely_stays(Kept::AsLittleAsPossible, 0, 0));
     }
 
     #[test]

@@ -8,10 +8,10 @@ use crate::error::{Code, Error, Result};
 use crate::position::{Coordinates, Start};
 use crate::source::{Identity, Registration, Stream};
 use crate::transaction::Format;
-use crate::wire::Connection;
+use crate::wire::{Connection, Row};
 
 use super::Findings;
-use super::retention::{FileFacts, Kept, Outlook, outlook};
+use super::retention::{FileFacts, Kept, Outlook, outlook, surely_stays};
 
 /// The offset of a file's first event.
 const FIRST_EVENT: u64 = 4;
@@ -37,9 +37,64 @@ pub async fn source(
     start: Option<&Start>,
     preserve: bool,
 ) -> Result<(SourceFacts, Findings)> {
+    // At once, as each takes many round trips.
+    let (asked, (begun, format)) =
+        tokio::join!(Asked::of(registration, start), first_format(registration, start));
+    let Asked { identity, max_packet, now, binlog } = asked?;
+    let mut findings = settings(&identity, preserve);
+    if let (Some(Start::File(at)), Some(begun), Some(binlog)) = (start, begun, binlog) {
+        findings.extend(will_stay(registration, &binlog?, at, begun, now).await);
+    }
+    Ok((SourceFacts { identity, format, max_packet }, findings))
+}
+
+/// What the source answers, but for its stream.
+struct Asked {
+    identity: Identity,
+    max_packet: u64,
+    /// Seconds since the epoch, by its clock.
+    now: u64,
+    /// Where the start is a place in a file. Its error is none while the stream has one, which says more.
+    binlog: Option<Result<Binlog>>,
+}
+
+/// What of its binlog the source has, and for how long.
+struct Binlog {
+    kept: Kept,
+    /// The setting that says so.
+    says: String,
+    /// Names and sizes.
+    files: Vec<(String, u64)>,
+}
+
+impl Asked {
+    async fn of(registration: &Registration, start: Option<&Start>) -> Result<Self> {
+        let mut connection = Connection::connect(&registration.endpoint).await?;
+        let identity = Identity::ask(&mut connection).await?;
+        let rows = connection.query("SELECT @@global.max_allowed_packet, UNIX_TIMESTAMP()").await?;
+        let number = |index: usize| rows.rows.first().and_then(|row| row.text(index)?.parse::<u64>().ok());
+        let (max_packet, now) = (number(0).unwrap_or(0), number(1).unwrap_or(0));
+        let binlog = match start {
+            Some(Start::File(_)) => Some(Binlog::ask(&mut connection).await),
+            _ => None,
+        };
+        connection.close().await;
+        Ok(Self { identity, max_packet, now, binlog })
+    }
+}
+
+impl Binlog {
+    async fn ask(connection: &mut Connection) -> Result<Self> {
+        let (kept, says) = kept(connection).await?;
+        let logs = connection.query(connection.dialect().binary_logs()).await?;
+        let size = |row: &Row| row.text(1).and_then(|size| size.parse().ok());
+        let files = logs.rows.iter().filter_map(|row| Some((row.text(0)?.to_owned(), size(row)?))).collect();
+        Ok(Self { kept, says, files })
+    }
+}
+
+fn settings(identity: &Identity, preserve: bool) -> Findings {
     let mut findings = Findings::default();
-    let mut connection = Connection::connect(&registration.endpoint).await?;
-    let identity = Identity::ask(&mut connection).await?;
     if preserve && !identity.gtid_mode {
         findings.block(Error::new(
             Code::SourceSettings,
@@ -57,17 +112,7 @@ pub async fn source(
             identity.binlog_format
         ));
     }
-    let rows = connection.query("SELECT @@global.max_allowed_packet, UNIX_TIMESTAMP()").await?;
-    let number = |index: usize| rows.rows.first().and_then(|row| row.text(index)?.parse::<u64>().ok());
-    let (max_packet, now) = (number(0).unwrap_or(0), number(1).unwrap_or(0));
-    let (here, format) = first_format(registration, start).await;
-    if let Some(Start::File(at)) = start
-        && let Some(begun) = here
-    {
-        findings.extend(will_stay(registration, &mut connection, at, begun, now).await?);
-    }
-    connection.close().await;
-    Ok((SourceFacts { identity, format, max_packet }, findings))
+    findings
 }
 
 /// The format description event that a stream from `start` begins with, and when its file was begun. Why there is none
@@ -100,35 +145,31 @@ async fn format_at(registration: &Registration, start: &Start) -> Result<(u64, F
 /// Whether the file to be read next stays until it is read. The file that the source writes is never purged.
 async fn will_stay(
     registration: &Registration,
-    connection: &mut Connection,
+    Binlog { kept, says, files }: &Binlog,
     at: &Coordinates,
     begun: u64,
     now: u64,
-) -> Result<Findings> {
+) -> Findings {
     let mut findings = Findings::default();
-    let (kept, says) = kept(connection).await?;
-    let logs = connection.query(connection.dialect().binary_logs()).await?;
-    let names: Vec<(&str, u64)> = logs
-        .rows
-        .iter()
-        .filter_map(|row| Some((row.text(0)?, row.text(1).and_then(|size| size.parse().ok())?)))
-        .collect();
-    let Some(index) = names.iter().position(|(name, _)| *name == &*at.file) else { return Ok(findings) };
-    let (size, next) = (names.get(index).map_or(0, |(_, size)| *size), names.get(index + 1));
+    let Some(index) = files.iter().position(|(name, _)| **name == *at.file) else { return findings };
+    let (size, next) = (files.get(index).map_or(0, |(_, size)| *size), files.get(index + 1));
+    if surely_stays(*kept, begun, now) {
+        return findings;
+    }
     let next_begun = match next {
-        None if kept == Kept::AsLittleAsPossible => now,
-        None => return Ok(findings),
+        None if *kept == Kept::AsLittleAsPossible => now,
+        None => return findings,
         Some((name, _)) => {
-            let next = Coordinates { file: Arc::from(*name), offset: FIRST_EVENT };
+            let next = Coordinates { file: Arc::from(name.as_str()), offset: FIRST_EVENT };
             match format_at(registration, &Start::File(next)).await {
                 Ok((begun, _)) => begun,
-                Err(_) => return Ok(findings),
+                Err(_) => return findings,
             }
         }
     };
     let file = FileFacts { begun, next_begun, size, read: at.offset };
     let place = format!("the bridge goes on from {at}");
-    match outlook(kept, file, now) {
+    match outlook(*kept, file, now) {
         Outlook::Stays => {}
         Outlook::Expired => findings.block(
             Error::new(Code::Retention, format!("the source may purge the binlog before it is read: {says}"))
@@ -147,7 +188,7 @@ async fn will_stay(
             .context(place),
         ),
     }
-    Ok(findings)
+    findings
 }
 
 /// How long the source keeps its binlog, and the setting that says so. RDS has one of its own; who may not ask there is

@@ -4,7 +4,7 @@ use crate::apply::{Encoder, Packet, Session};
 use crate::error::{Code, Error, Result};
 use crate::native::{Words, channel};
 use crate::transaction::Format;
-use crate::wire::{Connection, Endpoint, Rows};
+use crate::wire::{Connection, Rows};
 
 use super::{Findings, SourceFacts, procedures};
 
@@ -17,13 +17,16 @@ pub struct Demands {
     pub words: Words,
 }
 
-/// Looks at the target. What is known of the source is compared.
+/// Looks at the target through a session that has done nothing yet. What is known of the source is compared.
 ///
 /// # Errors
-/// Those of the connection, and of setting a session up (`BB3002` names the privilege).
-pub async fn target(endpoint: &Endpoint, demands: Demands, source: Option<&SourceFacts>) -> Result<Findings> {
+/// Those of the connection.
+pub async fn target(
+    mut session: Session,
+    demands: Demands,
+    source: Option<&SourceFacts>,
+) -> Result<Findings> {
     let mut findings = Findings::default();
-    let mut session = Session::open(endpoint).await?;
     // In one round trip.
     let questions = [
         "SELECT CURRENT_USER()",

@@ -12,4 +12,4 @@ pub use gtids::gtids_up_to;
 pub use identity::Identity;
 pub use offset::Offset;
 pub use probe::probe;
-pub use session::{Located, Registration, ServerId, Stream, misplaced, stable_server_id};
+pub use session::{Dialed, Located, Registration, ServerId, Stream, misplaced, stable_server_id};

@@ -12,7 +12,7 @@ use crate::clock::Sampler;
 use crate::error::{Code, Error, Result, ServerError};
 use crate::failpoint;
 use crate::position::{Coordinates, Start};
-use crate::wire::{Connection, Endpoint};
+use crate::wire::{Connection, Endpoint, Rows};
 
 use super::commands::{FIRST_EVENT, dump_error, dump_file, dump_gtid, needs_grants, register};
 use super::{Identity, Offset};
@@ -84,6 +84,29 @@ impl Located {
     }
 }
 
+/// A connection to a source that has said who it is, and is told nothing yet.
+pub struct Dialed {
+    connection: Connection,
+    identity: Identity,
+}
+
+impl Dialed {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Connection and login errors; `BB3105` if the source's settings cannot work.
+    pub async fn dial(endpoint: &Endpoint) -> Result<Self> {
+        let mut connection = Connection::connect(endpoint).await?;
+        let identity = Identity::ask(&mut connection).await?;
+        Ok(Self { connection, identity })
+    }
+
+    /// Takes leave: nobody wants it.
+    pub async fn close(self) {
+        self.connection.close().await;
+    }
+}
+
 /// A running dump: the source sends events until one side ends it.
 pub struct Stream {
     connection: Connection,
@@ -119,10 +142,17 @@ impl Stream {
     /// Connection and login errors; `BB3103` if our server id is taken; `BB3105` if the source's settings cannot work.
     /// A position that the source refuses shows at the first [`next`](Self::next).
     pub async fn open(registration: &Registration, start: &Start) -> Result<Self> {
-        let mut connection = Connection::connect(&registration.endpoint).await?;
-        let identity = Identity::ask(&mut connection).await?;
-        let checksums = Self::introduce(&mut connection, registration).await?;
-        let server_id = Self::free_server_id(&mut connection, registration, identity.server_id).await?;
+        Self::begin(Dialed::dial(&registration.endpoint).await?, registration, start).await
+    }
+
+    /// Registers on a connection that is there, and asks for the events from `start` on.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn begin(dialed: Dialed, registration: &Registration, start: &Start) -> Result<Self> {
+        let Dialed { mut connection, identity } = dialed;
+        let (checksums, replicas) = Self::introduce(&mut connection, registration).await?;
+        let server_id = Self::free_server_id(&replicas, registration, identity.server_id)?;
         // Three heartbeats unheard mean a connection that is open at our end only.
         connection.set_read_timeout(Some(registration.heartbeat * 3 + Duration::from_secs(1)));
         register(&mut connection, registration, server_id).await?;
@@ -307,31 +337,32 @@ impl Stream {
         Located { file: Arc::clone(&self.file), start: end.saturating_sub(size), end, event }
     }
 
-    /// Session variables that a dump obeys. Returns whether events will carry checksums.
-    async fn introduce(connection: &mut Connection, registration: &Registration) -> Result<bool> {
-        let introduction = connection.dialect().introduce_replica(registration.heartbeat, &registration.uuid);
-        connection.execute(&format!("{introduction}, net_write_timeout = {UNREAD_S}")).await?;
-        let rows = connection.query("SELECT @@global.binlog_checksum").await?;
-        let algorithm = rows.rows.first().and_then(|row| row.text(0)).unwrap_or("NONE").to_owned();
-        match algorithm.as_str() {
-            "CRC32" => Ok(true),
-            "NONE" => Ok(false),
+    /// Session variables that a dump obeys. Returns whether events will carry checksums, and the source's replicas; in
+    /// one round trip.
+    async fn introduce(connection: &mut Connection, registration: &Registration) -> Result<(bool, Rows)> {
+        let dialect = connection.dialect();
+        let introduction = dialect.introduce_replica(registration.heartbeat, &registration.uuid);
+        let statements = [
+            format!("{introduction}, net_write_timeout = {UNREAD_S}"),
+            "SELECT @@global.binlog_checksum".to_owned(),
+            dialect.replicas().to_owned(),
+        ];
+        let mut answers = connection.query_each(&statements).await.map_err(needs_grants)?;
+        let replicas = answers.pop().unwrap_or_default();
+        let checksums = match answers.pop().as_ref().and_then(Rows::scalar).unwrap_or("NONE") {
+            "CRC32" => true,
+            "NONE" => false,
             other => bail!(SourceSettings, "binlog_checksum = {other} on the source is not known here"),
-        }
+        };
+        Ok((checksums, replicas))
     }
 
-    async fn free_server_id(
-        connection: &mut Connection,
-        registration: &Registration,
-        source_id: u32,
-    ) -> Result<u32> {
-        let replicas = connection.dialect().replicas();
-        let rows = connection.query(replicas).await.map_err(needs_grants)?;
+    fn free_server_id(replicas: &Rows, registration: &Registration, source_id: u32) -> Result<u32> {
         let ours = registration.uuid.to_string();
-        let taken: Vec<u32> = rows
+        let taken: Vec<u32> = replicas
             .rows
             .iter()
-            .filter(|row| row.text(row_uuid_column(&rows.columns)).is_none_or(|uuid| uuid != ours))
+            .filter(|row| row.text(row_uuid_column(&replicas.columns)).is_none_or(|uuid| uuid != ours))
             .filter_map(|row| row.text(0).and_then(|id| id.parse().ok()))
             .chain([source_id])
             .collect();

@@ -28,6 +28,7 @@ mod compare;
 mod dump;
 mod folder;
 mod install;
+mod kept;
 mod launch;
 mod options;
 mod proxy;

@@ -16,6 +16,7 @@ use super::accounts::Account;
 use super::certificates::{Certificates, Identity, certificates};
 use super::folder::{Folder, folder};
 use super::install::{Installation, mysqld};
+use super::kept::Kept;
 use super::launch::{self, Guarded};
 use super::options::ServerOptions;
 use super::session::Session;
@@ -31,6 +32,8 @@ pub struct Server {
     certificates: Certificates,
     folder: PathBuf,
     port: u16,
+    /// Before the process: they end first.
+    kept: Kept,
     process: Mutex<Option<Guarded>>,
     _base: Arc<Folder>,
 }
@@ -62,6 +65,7 @@ impl Server {
             folder: base.path().join(own),
             port: 0,
             options: Mutex::new(options),
+            kept: Kept::default(),
             process: Mutex::new(None),
             _base: base,
         };
@@ -128,7 +132,10 @@ impl Server {
 
     /// The same; the error is what the client printed.
     pub fn try_sql(&self, sql: &str) -> Result<String, String> {
-        run(self.cli().args(["-N", "-B"]), sql)
+        match self.kept.look(sql, || self.session()) {
+            Some(rows) => Ok(rows),
+            None => run(self.cli().args(["-N", "-B"]), sql),
+        }
     }
 
     /// Runs statements as `account` over TCP, with TLS verified as far as the server's certificate allows.
@@ -208,6 +215,7 @@ impl Server {
     /// Stops the server in an orderly way; what it has on disk stays.
     pub fn stop(&self) {
         let _ = self.try_sql("SHUTDOWN");
+        self.kept.close();
         let mut process = self.process();
         let start = Instant::now();
         while process.as_mut().is_some_and(|process| !process.ended()) && start.elapsed() < START_LIMIT {
@@ -218,6 +226,7 @@ impl Server {
 
     /// Kills the server with SIGKILL.
     pub fn kill(&self) {
+        self.kept.close();
         *self.process() = None;
     }
 
