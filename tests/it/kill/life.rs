@@ -125,6 +125,10 @@ impl Life {
         self.incidents.push((incident, self.age()));
         eprintln!("seed {}, after {:.1?}: {incident:?}", self.plan.seed, self.age());
         self.settle();
+        // A bridge that is behind has full batches on their way, one that is level single transactions. Who waits for a
+        // certain point wants work.
+        let slowed = if matches!(incident, Incident::Point(_)) { 0 } else { self.rng.u32(..2) * 4 };
+        self.workload.iter().for_each(|workload| workload.slow_down(slowed));
         if matches!(incident, Incident::Point("apply.part_sent") | Incident::Late(Late::Piece)) {
             self.bridge.options().set("apply.large_transaction", "\"64 KiB\"");
         }

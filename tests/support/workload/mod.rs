@@ -9,7 +9,7 @@ mod tables;
 mod xa;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -41,10 +41,18 @@ trait Author: Send {
     fn pause(&self) -> Duration;
 }
 
+/// What the clients hear and say.
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    done: AtomicU64,
+    /// How many times the rest between transactions is lengthened.
+    slowed: AtomicU32,
+}
+
 /// A running workload.
 pub struct Workload {
-    stop: Arc<AtomicBool>,
-    done: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     clients: Vec<JoinHandle<()>>,
 }
 
@@ -59,29 +67,33 @@ impl Workload {
             Box::new(Definitions::new(seed)),
             Box::new(Distributed::new(seed)),
         ];
-        let stop = Arc::new(AtomicBool::new(false));
-        let done = Arc::new(AtomicU64::new(0));
+        let shared = Arc::<Shared>::default();
         let clients = authors.into_iter().map(|author| {
-            let (source, stop, done) = (Arc::clone(source), Arc::clone(&stop), Arc::clone(&done));
-            std::thread::spawn(move || write(author, &source, &stop, &done))
+            let (source, shared) = (Arc::clone(source), Arc::clone(&shared));
+            std::thread::spawn(move || write(author, &source, &shared))
         });
         let clients = clients.collect();
-        Self { stop, done, clients }
+        Self { shared, clients }
     }
 
     /// What the clients have done so far.
     pub fn transactions(&self) -> u64 {
-        self.done.load(Ordering::Relaxed)
+        self.shared.done.load(Ordering::Relaxed)
+    }
+
+    /// From now on the clients rest so many times longer between two transactions; 0 as at the start.
+    pub fn slow_down(&self, times: u32) {
+        self.shared.slowed.store(times, Ordering::Relaxed);
     }
 
     /// Tells the clients to end, and does not wait for them.
     pub fn abandon(self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.shared.stop.store(true, Ordering::Relaxed);
     }
 
     /// Lets each client finish what it is at; nothing is open or prepared afterwards.
     pub fn stop(self, source: &RdsLike) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.shared.stop.store(true, Ordering::Relaxed);
         let patience = Instant::now() + Duration::from_secs(30);
         for client in self.clients {
             while !client.is_finished() && Instant::now() < patience {
@@ -96,9 +108,9 @@ impl Workload {
     }
 }
 
-fn write(mut author: Box<dyn Author>, source: &RdsLike, stop: &AtomicBool, done: &AtomicU64) {
+fn write(mut author: Box<dyn Author>, source: &RdsLike, shared: &Shared) {
     let mut session: Option<Session> = None;
-    while !stop.load(Ordering::Relaxed) {
+    while !shared.stop.load(Ordering::Relaxed) {
         let Some(open) = session.as_mut() else {
             // The source may be down for a while.
             session = source.session().ok();
@@ -120,8 +132,8 @@ fn write(mut author: Box<dyn Author>, source: &RdsLike, stop: &AtomicBool, done:
         if failure.is_some() {
             session = None;
         }
-        done.fetch_add(1, Ordering::Relaxed);
-        std::thread::sleep(author.pause());
+        shared.done.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(author.pause() * (1 + shared.slowed.load(Ordering::Relaxed)));
     }
     if let Some(open) = session.as_mut() {
         let _ = open.run(&author.farewell());
