@@ -140,6 +140,26 @@ pub(super) enum Width {
     Length4,
 }
 
+/// The same for stepping over cells: so many bytes, and as many more as the number says that they begin with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    pub(super) bytes: u8,
+    /// Which bits of the next four bytes, little-endian, are a length; none where the width is fixed.
+    pub(super) length: u32,
+}
+
+impl Step {
+    pub(super) const fn of(width: Width) -> Self {
+        match width {
+            Width::Fixed(bytes) => Self { bytes, length: 0 },
+            Width::Length1 => Self { bytes: 1, length: 0xFF },
+            Width::Length2 => Self { bytes: 2, length: 0xFFFF },
+            Width::Length3 => Self { bytes: 3, length: 0xFF_FFFF },
+            Width::Length4 => Self { bytes: 4, length: u32::MAX },
+        }
+    }
+}
+
 /// Reads a column's metadata: its resolved type, metadata, width; the rest of the metadata is left.
 pub(super) fn describe<'a>(
     input: Input<'_>,

@@ -8,6 +8,7 @@ use nom::bytes::complete::take;
 use nom::number::complete::le_u16;
 
 use super::parse::{Input, Parsed, le_u48, lenenc};
+use super::walk::Ends;
 use super::{Bitmap, RowCursor, TableMap, kind};
 use crate::error::Result;
 
@@ -69,6 +70,7 @@ pub struct RowsEvent {
     pub data: Bytes,
     /// Offset of `data` in the event.
     pub header_len: usize,
+    pub(super) ends: Ends,
 }
 
 impl RowsEvent {
@@ -120,6 +122,7 @@ impl RowsEvent {
             after: held(after)?,
             data: input.share(rest),
             header_len: input.event.len().saturating_sub(rest.len()),
+            ends: Ends::default(),
         })
     }
 }

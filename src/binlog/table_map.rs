@@ -8,7 +8,7 @@ use nom::bytes::complete::take;
 use nom::number::complete::le_u16;
 
 use super::bitmap::bit;
-use super::column::{self, Column, ColumnType, Width};
+use super::column::{self, Column, ColumnType, Step, Width};
 use super::metadata;
 use super::parse::{Input, Parsed, le_u48, lenenc_bytes};
 use super::{Header, KeyPart};
@@ -41,6 +41,7 @@ pub struct TableMap {
     /// The event, header included, without checksum. Of equal table maps the first is kept: timestamp and position are its.
     pub bytes: Bytes,
     pub(super) plan: Vec<Width>,
+    pub(super) steps: Vec<Step>,
     pub(super) json_columns: usize,
     names_end: usize,
 }
@@ -76,6 +77,7 @@ impl TableMap {
             primary_key: found.primary_key,
             signedness_known: found.signedness,
             generated_invisible_pk: flags & Self::GENERATED_INVISIBLE_PK != 0,
+            steps: plan.iter().copied().map(Step::of).collect(),
             plan,
             names_end,
             bytes: bytes.clone(),

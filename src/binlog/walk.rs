@@ -1,7 +1,9 @@
 //! Walking row images: cells are delimited by the table's plan, never copied; nothing is allocated per row.
 
+use std::sync::Arc;
+
 use super::bitmap::bit;
-use super::column::Width;
+use super::column::{Step, Width};
 use super::parse::bad;
 use super::{Bitmap, ColumnType, RowsEvent, RowsKind, TableMap, kind};
 use crate::error::{Error, Result};
@@ -24,6 +26,8 @@ pub struct Image<'a> {
     bytes: &'a [u8],
     table: &'a TableMap,
     present: &'a Bitmap,
+    /// It holds every column.
+    full: bool,
     partial: &'a [u8],
     nulls: &'a [u8],
     cells: &'a [u8],
@@ -45,8 +49,9 @@ pub enum Cell<'a> {
 impl<'a> Image<'a> {
     /// An image again from its bytes; without parts of JSON values.
     pub fn of(bytes: &'a [u8], table: &'a TableMap, present: &'a Bitmap) -> Self {
-        let (nulls, cells) = bytes.split_at_checked(present.count_ones().div_ceil(8)).unwrap_or_default();
-        Self { bytes, table, present, partial: &[], nulls, cells }
+        let Shape { present: held, full } = Shape::of(present);
+        let (nulls, cells) = bytes.split_at_checked(held.div_ceil(8)).unwrap_or_default();
+        Self { bytes, table, present, full, partial: &[], nulls, cells }
     }
 
     /// The whole image as it stands in the event, null bits (and partial bits) included.
@@ -62,6 +67,29 @@ impl<'a> Image<'a> {
     /// Column `i`, found by walking the columns before it.
     pub fn cell(&self, i: usize) -> Cell<'a> {
         self.cells().nth(i).unwrap_or(Cell::Absent)
+    }
+
+    /// Appends the cells of the columns that are wanted, in order.
+    pub fn pick(&self, wanted: &[bool], into: &mut Vec<Cell<'a>>) {
+        if !self.full || !self.partial.is_empty() {
+            into.extend(self.cells().zip(wanted).filter(|(_, wanted)| **wanted).map(|(cell, _)| cell));
+            return;
+        }
+        let mut rest = self.cells;
+        for (column, (wanted, width)) in wanted.iter().zip(&self.table.plan).enumerate() {
+            if bit(self.nulls, column) {
+                if *wanted {
+                    into.push(Cell::Null);
+                }
+                continue;
+            }
+            // The cursor has delimited this image: cells lie within it.
+            let Some((value, after)) = cell(*width, rest) else { return };
+            rest = after;
+            if *wanted {
+                into.push(Cell::Bytes(value));
+            }
+        }
     }
 
     /// All columns of the table in order.
@@ -107,11 +135,74 @@ impl<'a> Iterator for Cells<'a> {
     }
 }
 
+/// Where the images of a rows event end, counted from the first one's beginning.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Ends {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// Of the only one.
+    One([u32; 1]),
+    /// Of the only two.
+    Two([u32; 2]),
+    /// Of all of them.
+    Many(Arc<[u32]>),
+}
+
+impl Ends {
+    fn of(ends: &[u32]) -> Self {
+        match *ends {
+            [] => Self::Unknown,
+            [one] => Self::One([one]),
+            [one, two] => Self::Two([one, two]),
+            _ => Self::Many(ends.into()),
+        }
+    }
+
+    /// None, if nobody has looked.
+    fn known(&self) -> &[u32] {
+        match self {
+            Self::Unknown => &[],
+            Self::One(one) => one,
+            Self::Two(two) => two,
+            Self::Many(many) => many,
+        }
+    }
+}
+
+impl RowsEvent {
+    /// Walks every row and remembers where it ends: from then on [`rows`](Self::rows) need not look at every cell. `ends` is
+    /// memory that is used again. The number of rows.
+    ///
+    /// # Errors
+    /// `BadEvent` if the last row does not end where the event does.
+    pub fn delimit(&mut self, ends: &mut Vec<u32>) -> Result<u64> {
+        self.ends = Ends::Unknown;
+        ends.clear();
+        let (mut count, mut end) = (0, 0);
+        for row in self.rows() {
+            let Row { before, after } = row?;
+            count += 1;
+            for image in [before, after].into_iter().flatten() {
+                end += image.bytes.len();
+                // An event has less than 4 GiB.
+                ends.push(u32::try_from(end).unwrap_or(u32::MAX));
+            }
+        }
+        if u32::try_from(end).is_ok() {
+            self.ends = Ends::of(ends);
+        }
+        Ok(count)
+    }
+}
+
 /// Iterates over the rows of a rows event; ends after the first error.
 #[derive(Debug, Clone)]
 pub struct RowCursor<'a> {
     event: &'a RowsEvent,
     rest: &'a [u8],
+    /// Where the images of `rest` end, if that is known.
+    ends: std::slice::Iter<'a, u32>,
     before: Shape,
     after: Shape,
     /// Rows are still to come: without data, a row of no columns (`INSERT .. VALUES ()` with MINIMAL images).
@@ -136,7 +227,8 @@ impl<'a> RowCursor<'a> {
     pub(super) fn new(event: &'a RowsEvent) -> Self {
         let (before, after) = (Shape::of(&event.before), Shape::of(&event.after));
         let empty_insert = event.kind == RowsKind::Insert && before.present == 0;
-        Self { event, rest: &event.data, before, after, more: !event.data.is_empty() || empty_insert }
+        let ends = event.ends.known().iter();
+        Self { event, rest: &event.data, ends, before, after, more: !event.data.is_empty() || empty_insert }
     }
 
     fn row(&mut self) -> Option<Row<'a>> {
@@ -155,15 +247,19 @@ impl<'a> RowCursor<'a> {
         let start = self.rest;
         let (partial, rest) = if partial_update { partial_bits(table, start)? } else { (&[][..], start) };
         let (nulls, cells) = rest.split_at_checked(shape.present.div_ceil(8))?;
-        let end = if shape.full {
-            full_end(table, nulls, cells)?
-        } else {
-            sparse_end(table, present, nulls, cells)?
+        let known = self.ends.next();
+        let end = match known {
+            Some(end) => self.event.data.get(usize::try_from(*end).ok()?..)?,
+            None if shape.full => full_end(table, nulls, cells)?,
+            None => sparse_end(table, present, nulls, cells)?,
         };
         let bytes = start.get(..start.len().checked_sub(end.len())?)?;
+        if known.is_some() {
+            stream(bytes);
+        }
         let cells = cells.get(..cells.len().checked_sub(end.len())?)?;
         self.rest = end;
-        Some(Image { bytes, table, present, partial, nulls, cells })
+        Some(Image { bytes, table, present, full: shape.full, partial, nulls, cells })
     }
 
     fn error(&self, at: usize) -> Error {
@@ -198,22 +294,49 @@ impl<'a> Iterator for RowCursor<'a> {
 
 impl std::iter::FusedIterator for RowCursor<'_> {}
 
-/// The end of an image that holds every column: the fast road.
-fn full_end<'a>(table: &TableMap, nulls: &[u8], mut rest: &'a [u8]) -> Option<&'a [u8]> {
-    for (eight, nulls) in table.plan.chunks(8).zip(nulls) {
+/// The end of an image that holds every column: the fast road. Which cells are NULL follows no pattern, so nothing branches
+/// by it.
+fn full_end<'a>(table: &TableMap, nulls: &[u8], cells: &'a [u8]) -> Option<&'a [u8]> {
+    let mut at = 0_usize;
+    for ((eight, widths), nulls) in table.steps.chunks(8).zip(table.plan.chunks(8)).zip(nulls) {
         if *nulls == 0 {
-            for width in eight {
+            let mut rest = cells.get(at..)?;
+            for width in widths {
                 rest = skip(*width, rest)?;
             }
+            at = cells.len().checked_sub(rest.len())?;
             continue;
         }
-        for (i, width) in eight.iter().enumerate() {
-            if nulls & (1 << i) == 0 {
-                rest = skip(*width, rest)?;
+        let mut nulls = usize::from(*nulls);
+        for Step { bytes, length } in eight {
+            // All ones, or none of them where the cell is NULL.
+            let there = (nulls & 1).wrapping_sub(1);
+            nulls >>= 1;
+            let mut size = usize::from(*bytes);
+            if *length != 0 {
+                size = size.saturating_add(leading(cells.get(at..)?, *length)?);
             }
+            at = at.saturating_add(size & there);
         }
     }
-    Some(rest)
+    cells.get(at..)
+}
+
+/// Reads something of every cache line, as walking would: what is read in order comes from memory ahead of its use. To read
+/// the keys alone is slower.
+fn stream(bytes: &[u8]) {
+    const LINE: usize = 64;
+    std::hint::black_box(bytes.iter().step_by(LINE).fold(0, |all, byte| all | byte));
+}
+
+/// The first bytes as a number, zeros after the last one; `mask` says how many.
+fn leading(bytes: &[u8], mask: u32) -> Option<usize> {
+    let four = bytes.first_chunk().copied().unwrap_or_else(|| {
+        let mut four = [0; 4];
+        four.iter_mut().zip(bytes).for_each(|(into, byte)| *into = *byte);
+        four
+    });
+    usize::try_from(u32::from_le_bytes(four) & mask).ok()
 }
 
 /// The end of an image that lacks columns; null bits count only those it has.

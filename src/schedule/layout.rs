@@ -79,11 +79,7 @@ impl Layout {
     /// Picks the cells that count, in the order of columns.
     pub(super) fn pick<'a>(&self, image: &Image<'a>, into: &mut Vec<Cell<'a>>) {
         into.clear();
-        for (wanted, cell) in self.wanted.iter().zip(image.cells()) {
-            if *wanted {
-                into.push(cell);
-            }
-        }
+        image.pick(&self.wanted, into);
     }
 
     /// Appends the primary key's bytes: different for different keys. False if the cells do not hold it.

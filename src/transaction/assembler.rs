@@ -61,7 +61,12 @@ pub struct Assembler {
     began: Option<Coordinates>,
     /// A file that the source went on to, and of which no transaction has come yet.
     entered: Option<Arc<str>>,
+    /// Memory for the ends of an event's rows.
+    ends: Vec<u32>,
 }
+
+/// A rows event as large as the server makes them by itself has fewer images than this.
+const MOST_IMAGES: usize = 4096;
 
 impl Assembler {
     /// An assembler whose first transaction follows `last`.
@@ -79,6 +84,7 @@ impl Assembler {
             skipped: Vec::new(),
             began: None,
             entered: None,
+            ends: Vec::with_capacity(MOST_IMAGES),
         }
     }
 
@@ -303,11 +309,11 @@ impl Assembler {
 
     fn take_rows(&mut self, located: Located) -> Result<Option<Unit>> {
         let Located { event, .. } = located;
-        let EventBody::Rows(rows) = event.body else { bail!(Invariant, "not a rows event") };
+        let EventBody::Rows(mut rows) = event.body else { bail!(Invariant, "not a rows event") };
         let Await::Change(mut open) = std::mem::replace(&mut self.state, Await::Start) else {
             bail!(BadEvent, "a rows event outside a transaction (is the position inside one?)")
         };
-        let count = count_rows(&rows)?;
+        let count = count_rows(&mut rows, &mut self.ends)?;
         let mut ahead = None;
         let table = match self.routes.route(&rows.table) {
             Err(_) if open.head.is_one_of(&self.skipped) => None,

@@ -34,14 +34,10 @@ pub(super) fn statement_size(query: &QueryEvent) -> usize {
 }
 
 /// Walks every row, so that a rows event that does not delimit is found before any of it is applied.
-pub(super) fn count_rows(rows: &RowsEvent) -> Result<u64> {
-    let mut count = 0;
-    for row in rows.rows() {
-        row.map_err(|error: Error| {
-            error.context(format!("table {}.{}", rows.table.schema, rows.table.table))
-        })?;
-        count += 1;
-    }
+pub(super) fn count_rows(rows: &mut RowsEvent, ends: &mut Vec<u32>) -> Result<u64> {
+    let count = rows
+        .delimit(ends)
+        .map_err(|error: Error| error.context(format!("table {}.{}", rows.table.schema, rows.table.table)))?;
     if count == 0 {
         return Err(Error::new(Code::BadEvent, "a rows event without rows"));
     }

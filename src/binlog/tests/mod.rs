@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::{Body, Cell, Decoder, Event, Header, RowsKind};
+use super::{Body, Cell, Decoder, Event, Header, RowsEvent, RowsKind};
 use crate::error::Result;
 
 /// What every binlog file begins with.
@@ -98,6 +98,7 @@ fn consume(
                 }
             }
             assert_eq!(images, rows.data.len(), "the images are all of the data");
+            assert_same_once_delimited(rows);
             assert_eq!(event.bytes.len(), rows.header_len + rows.data.len());
         }
         Body::Payload(payload) => {
@@ -110,4 +111,24 @@ fn consume(
         _ => {}
     }
     Ok(())
+}
+
+/// Rows whose ends are known are the rows that are found by walking, and picking cells finds those that walking finds.
+fn assert_same_once_delimited(rows: &RowsEvent) {
+    let mut known = rows.clone();
+    assert_eq!(known.delimit(&mut Vec::new()).unwrap(), rows.rows().count() as u64);
+    assert_eq!(known.rows().count(), rows.rows().count());
+    let wanted: Vec<bool> = (0..rows.table.columns.len()).map(|column| column % 3 != 1).collect();
+    for (row, again) in rows.rows().zip(known.rows()).map(|(row, again)| (row.unwrap(), again.unwrap())) {
+        for (image, again) in [(row.before, again.before), (row.after, again.after)] {
+            assert_eq!(image.map(|image| image.bytes()), again.map(|image| image.bytes()));
+            let (Some(image), Some(again)) = (image, again) else { continue };
+            assert!(image.cells().eq(again.cells()));
+            let mut picked = Vec::new();
+            again.pick(&wanted, &mut picked);
+            let all = image.cells().zip(&wanted);
+            let expected: Vec<Cell<'_>> = all.filter(|(_, wanted)| **wanted).map(|(cell, _)| cell).collect();
+            assert_eq!(picked, expected);
+        }
+    }
 }

@@ -152,8 +152,10 @@ impl Source {
         let table = Arc::clone(&self.maps[lines.table][usize::from(lines.other_map)]);
         self.decoder.decode_inner(table.event.clone()).unwrap();
         let event = self.decoder.decode_inner(rows_event(lines, &self.natures[lines.table])).unwrap();
-        let Body::Rows(rows) = event.body else { panic!() };
-        Change::Rows(RowsChange { table, event: rows, bytes: event.bytes, rows: lines.rows.len() as u64 })
+        let Body::Rows(mut rows) = event.body else { panic!() };
+        let count = rows.delimit(&mut Vec::new()).unwrap();
+        assert_eq!(count, lines.rows.len() as u64);
+        Change::Rows(RowsChange { table, event: rows, bytes: event.bytes, rows: count })
     }
 
     /// A statement that says nothing but a number.
