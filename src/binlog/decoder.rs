@@ -1,11 +1,11 @@
 //! The decoder: what must be remembered from event to event.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::checksum::{self, Checksum};
+use super::numbers::ByNumber;
 use super::parse::{Input, bad};
 use super::rows::{self, RowsKind};
 use super::{
@@ -29,9 +29,9 @@ pub struct Decoder {
     /// What ends the events now: what was asked for, then what the last format description says.
     checksum: Checksum,
     /// Tables of the running statement by id.
-    open: HashMap<u64, Arc<TableMap>>,
+    open: ByNumber<u64, Arc<TableMap>>,
     /// The table map last seen under each id: an equal one is not compiled again.
-    known: HashMap<u64, Arc<TableMap>>,
+    known: ByNumber<u64, Arc<TableMap>>,
 }
 
 impl Decoder {
@@ -42,8 +42,8 @@ impl Decoder {
             checksum_wanted,
             format: None,
             checksum: checksum_wanted,
-            open: HashMap::new(),
-            known: HashMap::new(),
+            open: ByNumber::default(),
+            known: ByNumber::default(),
         }
     }
 
@@ -140,7 +140,8 @@ impl Decoder {
                 GtidEvent::parse(input).map(Body::Gtid)
             }
             kind::QUERY => {
-                QueryEvent::parse(input, self.post_header(header.kind, query::POST_HEADER)).map(Body::Query)
+                let post_header = self.post_header(header.kind, query::POST_HEADER);
+                QueryEvent::parse(input, post_header).map(|query| Body::Query(Box::new(query)))
             }
             kind::EXECUTE_LOAD_QUERY => {
                 let post_header = self.post_header(header.kind, load::POST_HEADER);

@@ -113,8 +113,8 @@ pub enum Body {
     PreviousGtids(GtidSet),
     /// A transaction begins (GTID, anonymous and tagged alike).
     Gtid(GtidEvent),
-    /// A statement, or `BEGIN`, `COMMIT`, `SAVEPOINT ..`, `XA ..`.
-    Query(QueryEvent),
+    /// A statement, or `BEGIN`, `COMMIT`, `SAVEPOINT ..`, `XA ..`. Twice as large as a body of any other kind.
+    Query(Box<QueryEvent>),
     /// Commit of a transaction of a transactional engine.
     Xid(u64),
     /// `XA PREPARE`, or `XA COMMIT .. ONE PHASE`: ends the group.

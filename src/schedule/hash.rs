@@ -1,7 +1,6 @@
 //! A fast hash of 64 bits. What collides is taken for the same thing, which costs time and nothing else.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+pub(super) use crate::binlog::ByNumber as ByHash;
 
 /// The hash of what was added so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,33 +74,6 @@ impl<'h> Stream<'h> {
 fn fold(one: u64, other: u64) -> u64 {
     let product = u128::from(one) * u128::from(other);
     (product as u64) ^ ((product >> 64) as u64)
-}
-
-/// A map whose keys are such hashes, small numbers or addresses already.
-pub(super) type ByHash<K, V> = HashMap<K, V, BuildHasherDefault<Hashed>>;
-
-/// What such maps hash with.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Hashed(u64);
-
-impl std::hash::Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = fold(self.0 ^ word, MULTIPLIER);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
 }
 
 #[cfg(test)]

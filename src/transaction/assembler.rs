@@ -13,7 +13,7 @@ use crate::position::Coordinates;
 use crate::progress::Seq;
 use crate::source::Located;
 
-use super::open::{Head, Open, Size};
+use super::open::{At, Head, Open, Size};
 use super::statement::{self, Boundary, Judgement};
 use super::weigh::{ENVELOPE, PER_ROW, count_rows, statement_size};
 use super::{
@@ -128,9 +128,10 @@ impl Assembler {
     /// # Errors
     /// `BB32xx` with the place, for whatever must not be passed over.
     pub fn push(&mut self, located: Located) -> Result<Option<Unit>> {
-        let start = located.start();
-        self.take(located).map_err(|error| {
-            let error = error.context(format!("at {start}"));
+        let Located { event, file, start, end } = located;
+        let at = At { file: &file, start, end };
+        self.take(event, at).map_err(|error| {
+            let error = error.context(format!("at {}", at.start()));
             match &self.began {
                 Some(began) => error.context(format!("transaction {} at {began}", self.next)),
                 None => error,
@@ -138,21 +139,21 @@ impl Assembler {
         })
     }
 
-    fn take(&mut self, located: Located) -> Result<Option<Unit>> {
-        match &located.event.body {
-            EventBody::Gtid(_) | EventBody::Query(_) => self.take_boundary(located),
-            EventBody::Xid(_) => self.commit(located.end()),
-            EventBody::XaPrepare(prepare) => self.prepare(prepare.one_phase, located.end()),
-            EventBody::Rows(_) => self.take_rows(located),
+    fn take(&mut self, event: Event, at: At<'_>) -> Result<Option<Unit>> {
+        match &event.body {
+            EventBody::Gtid(_) | EventBody::Query(_) => self.take_boundary(event, at),
+            EventBody::Xid(_) => self.commit(at.end()),
+            EventBody::XaPrepare(prepare) => self.prepare(prepare.one_phase, at.end()),
+            EventBody::Rows(_) => self.take_rows(event),
             EventBody::IntVar { .. } | EventBody::Rand { .. } | EventBody::UserVar(_) => {
-                self.note_context(&located.event);
+                self.note_context(&event);
                 Ok(None)
             }
             EventBody::FormatDescription(format) => Ok(self.new_format(format)),
             EventBody::Rotate { file, offset, artificial } => {
                 Ok(self.rotate(Coordinates { file: Arc::clone(file), offset: *offset }, *artificial))
             }
-            EventBody::PreviousGtids(_) => Ok(self.head_of_file(located.end())),
+            EventBody::PreviousGtids(_) => Ok(self.head_of_file(at.end())),
             EventBody::Incident(incident) => Err(incident.error()),
             EventBody::BeginLoadQuery(_) | EventBody::AppendBlock(_) | EventBody::ExecuteLoadQuery(_) if matches!(&self.state, Await::Change(open) if open.head.is_one_of(&self.skipped)) => {
                 Ok(None)
@@ -169,13 +170,13 @@ impl Assembler {
         self.entered.take().filter(|entered| *entered == end.file).map(|_| Unit::Place(end))
     }
 
-    fn take_boundary(&mut self, located: Located) -> Result<Option<Unit>> {
+    fn take_boundary(&mut self, event: Event, at: At<'_>) -> Result<Option<Unit>> {
         self.entered = None;
-        let (start, end) = (located.start(), located.end());
-        match (located.event.body, std::mem::replace(&mut self.state, Await::Start)) {
+        let timestamp = event.header.timestamp;
+        match (event.body, std::mem::replace(&mut self.state, Await::Start)) {
             (EventBody::Gtid(gtid), Await::Start) => {
-                self.began = Some(start.clone());
-                self.state = Await::Begin(Head { gtid: Some(gtid), start });
+                self.began = Some(at.start());
+                self.state = Await::Begin(Head { gtid: Some(gtid), start: at.start() });
                 Ok(None)
             }
             (EventBody::Gtid(_), Await::Begin(head)) => {
@@ -186,14 +187,12 @@ impl Assembler {
             }
             (EventBody::Query(query), Await::Start) => {
                 self.require_start(&query)?;
-                self.began = Some(start.clone());
-                self.first_statement(Head { gtid: None, start }, query, located.event.header.timestamp, end)
+                self.began = Some(at.start());
+                self.first_statement(Head { gtid: None, start: at.start() }, query, timestamp, at)
             }
-            (EventBody::Query(query), Await::Begin(head)) => {
-                self.first_statement(head, query, located.event.header.timestamp, end)
-            }
+            (EventBody::Query(query), Await::Begin(head)) => self.first_statement(head, query, timestamp, at),
             (EventBody::Query(query), Await::Change(open)) => {
-                self.inner_statement(open, query, located.event.header.timestamp, end)
+                self.inner_statement(open, query, timestamp, at)
             }
             _ => bail!(Invariant, "an event went to the wrong place"),
         }
@@ -213,9 +212,9 @@ impl Assembler {
     fn first_statement(
         &mut self,
         head: Head,
-        query: QueryEvent,
+        query: Box<QueryEvent>,
         timestamp: u32,
-        end: Coordinates,
+        at: At<'_>,
     ) -> Result<Option<Unit>> {
         let loose = std::mem::take(&mut self.loose);
         match statement::boundary(&query.sql)? {
@@ -224,7 +223,7 @@ impl Assembler {
             Boundary::XaCommit(xid) => {
                 return Ok(Some(self.finish(
                     &head,
-                    end,
+                    at.end(),
                     timestamp,
                     Body::Resolve(xid, true),
                     Size::default(),
@@ -233,7 +232,7 @@ impl Assembler {
             Boundary::XaRollback(xid) => {
                 return Ok(Some(self.finish(
                     &head,
-                    end,
+                    at.end(),
                     timestamp,
                     Body::Resolve(xid, false),
                     Size::default(),
@@ -243,7 +242,7 @@ impl Assembler {
             Boundary::Commit | Boundary::Rollback => {
                 return Ok(Some(self.finish(
                     &head,
-                    end,
+                    at.end(),
                     timestamp,
                     Body::Changes(Vec::new()),
                     Size::default(),
@@ -255,7 +254,13 @@ impl Assembler {
                     Some(statement) => Body::Ddl(statement),
                     None => Body::Changes(Vec::new()),
                 };
-                return Ok(Some(self.finish(&head, end, timestamp, body, Size { bytes, streamed: false })));
+                return Ok(Some(self.finish(
+                    &head,
+                    at.end(),
+                    timestamp,
+                    body,
+                    Size { bytes, streamed: false },
+                )));
             }
         }
         Ok(None)
@@ -277,14 +282,14 @@ impl Assembler {
     fn inner_statement(
         &mut self,
         mut open: Box<Open>,
-        query: QueryEvent,
+        query: Box<QueryEvent>,
         timestamp: u32,
-        end: Coordinates,
+        at: At<'_>,
     ) -> Result<Option<Unit>> {
         let mut ahead = None;
         match statement::boundary(&query.sql)? {
-            Boundary::Commit => return Ok(Some(self.close(*open, end, timestamp))),
-            Boundary::Rollback => return self.roll_back(&open, end, timestamp),
+            Boundary::Commit => return Ok(Some(self.close(*open, at.end(), timestamp))),
+            Boundary::Rollback => return self.roll_back(&open, at.end(), timestamp),
             Boundary::XaEnd => {}
             Boundary::Begin | Boundary::XaStart(_) | Boundary::XaCommit(_) | Boundary::XaRollback(_) => {
                 bail!(BadEvent, "a transaction without end began at {}", open.head.start)
@@ -307,8 +312,7 @@ impl Assembler {
         self.keep_open(open, ahead)
     }
 
-    fn take_rows(&mut self, located: Located) -> Result<Option<Unit>> {
-        let Located { event, .. } = located;
+    fn take_rows(&mut self, event: Event) -> Result<Option<Unit>> {
         let EventBody::Rows(mut rows) = event.body else { bail!(Invariant, "not a rows event") };
         let Await::Change(mut open) = std::mem::replace(&mut self.state, Await::Start) else {
             bail!(BadEvent, "a rows event outside a transaction (is the position inside one?)")
@@ -342,7 +346,7 @@ impl Assembler {
     fn judge(
         &mut self,
         head: &Head,
-        mut query: QueryEvent,
+        mut query: Box<QueryEvent>,
         (timestamp, context): (u32, Context),
         standalone: bool,
     ) -> Result<Option<Box<StatementChange>>> {
@@ -364,7 +368,7 @@ impl Assembler {
                 if !self.routes.rules().is_plain() && query.status.updated_databases.is_some() {
                     query.status.updated_databases = Some(UpdatedDatabases::Many);
                 }
-                Ok(Some(Box::new(StatementChange { timestamp, query, context })))
+                Ok(Some(Box::new(StatementChange { timestamp, query: *query, context })))
             }
         }
     }

@@ -1,10 +1,30 @@
 //! A transaction whose end has not come.
 
+use std::sync::Arc;
+
 use crate::binlog::GtidEvent;
 use crate::control::{Named, Target};
 use crate::position::Coordinates;
 
 use super::{Change, Context, StatementChange, Xid};
+
+/// Where an event stands: places are made of it where they are kept.
+#[derive(Clone, Copy)]
+pub(super) struct At<'f> {
+    pub(super) file: &'f Arc<str>,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+impl At<'_> {
+    pub(super) fn start(self) -> Coordinates {
+        Coordinates { file: Arc::clone(self.file), offset: self.start }
+    }
+
+    pub(super) fn end(self) -> Coordinates {
+        Coordinates { file: Arc::clone(self.file), offset: self.end }
+    }
+}
 
 /// What is known of a transaction from its GTID event.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::bail;
-use crate::binlog::TableMap;
+use crate::binlog::{ByNumber, TableMap};
 use crate::error::Result;
 
 use super::{NameCase, Route, Rules};
@@ -29,7 +29,7 @@ pub struct Routed {
 pub struct Routes {
     rules: Rules,
     /// By the address of the map. The entry keeps the map alive, so the address stays its own.
-    seen: HashMap<usize, (Arc<TableMap>, Option<Arc<Routed>>)>,
+    seen: ByNumber<usize, (Arc<TableMap>, Option<Arc<Routed>>)>,
     /// Which of the source's tables has which name on the target.
     taken: HashMap<Name, Name>,
 }
@@ -43,7 +43,7 @@ const MOST_SEEN: usize = 8192;
 impl Routes {
     /// No map seen yet.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, seen: HashMap::new(), taken: HashMap::new() }
+        Self { rules, seen: ByNumber::default(), taken: HashMap::new() }
     }
 
     /// What becomes of letters on the source, once it is known. What was said before is judged anew.

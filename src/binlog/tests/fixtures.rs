@@ -231,7 +231,7 @@ fn statements_come_with_their_context() {
     let query = |part: &str| {
         let is = |event: &&Event| matches!(&event.body, Body::Query(query) if query.sql.windows(part.len()).any(|w| w == part.as_bytes()));
         match found.iter().find(is).map(|event| &event.body) {
-            Some(Body::Query(query)) => query.clone(),
+            Some(Body::Query(query)) => (**query).clone(),
             _ => panic!("no statement with {part}"),
         }
     };
