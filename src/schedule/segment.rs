@@ -196,7 +196,7 @@ impl Segments {
         let present = group.live.drain(..).filter(|row| !vanished(*row, order.rows));
         places.clear();
         places.extend(present.map(|row| order.place(row)));
-        places.sort_unstable_by(|one, other| order.compare(one, other));
+        order.sort(places);
         group.out.extend(places.iter().map(|place| place.row));
         *last += 1;
         group.segment = *last;
@@ -230,28 +230,42 @@ pub(super) struct Order<'r, 'a> {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     /// Step, table and shape.
-    part: (u8, u32, u32, u32),
+    part: u64,
     /// The first bytes of the key; for a table that refers to itself, when the row became what it is.
     within: u64,
     row: u32,
 }
 
+impl Place {
+    fn number(&self) -> u128 {
+        u128::from(self.part) << 64 | u128::from(self.within)
+    }
+}
+
 impl Order<'_, '_> {
     fn place(&self, row: u32) -> Place {
-        let Some(entry) = entry(self.rows, row) else { return Place { part: (0, 0, 0, 0), within: 0, row } };
-        let (step, rank) = self.step(entry);
-        let own_parent = self.is_own_parent(entry);
+        let Some(entry) = entry(self.rows, row) else { return Place { part: 0, within: 0, row } };
         let (shape, within) =
-            if own_parent { (0, u64::from(entry.order)) } else { (entry.shape, entry.prefix) };
-        Place { part: (step, rank, entry.slot, shape), within, row }
+            if self.is_own_parent(entry) { (0, u64::from(entry.order)) } else { (entry.shape, entry.prefix) };
+        let (step, place) = self.step(entry);
+        Place { part: step << 62 | u64::from(place) << 32 | u64::from(shape), within, row }
+    }
+
+    /// Nearly always the numbers decide.
+    fn sort(&self, places: &mut [Place]) {
+        places.sort_unstable_by_key(Place::number);
+        for equal in places.chunk_by_mut(|one, other| one.number() == other.number()) {
+            if equal.len() > 1 {
+                equal.sort_unstable_by(|one, other| self.compare(one, other));
+            }
+        }
     }
 
     fn compare(&self, one: &Place, other: &Place) -> Ordering {
-        let numbers = one.part.cmp(&other.part).then(one.within.cmp(&other.within));
-        numbers.then_with(|| match (entry(self.rows, one.row), entry(self.rows, other.row)) {
+        match (entry(self.rows, one.row), entry(self.rows, other.row)) {
             (Some(one), Some(other)) if !self.is_own_parent(one) => self.key(one).cmp(self.key(other)),
             _ => Ordering::Equal,
-        })
+        }
     }
 
     fn is_own_parent(&self, entry: &Entry<'_>) -> bool {
@@ -259,14 +273,14 @@ impl Order<'_, '_> {
         slot.is_some_and(|slot| slot.own_parent)
     }
 
-    /// Deletes, children first; inserts, parents first; updates.
-    fn step(&self, entry: &Entry<'_>) -> (u8, u32) {
+    /// Deletes, children first; inserts, parents first; updates. The step, and the table's place in it.
+    fn step(&self, entry: &Entry<'_>) -> (u64, u32) {
         let slot = usize::try_from(entry.slot).ok().and_then(|slot| self.tables.slots.get(slot));
-        let rank = slot.map_or(0, |slot| slot.rank);
+        let [up, down] = slot.map_or([0; 2], |slot| slot.places);
         match entry.kind {
-            Some(RowsKind::Delete) => (0, u32::MAX - rank),
-            Some(RowsKind::Insert) => (1, rank),
-            _ => (2, rank),
+            Some(RowsKind::Delete) => (0, down),
+            Some(RowsKind::Insert) => (1, up),
+            _ => (2, up),
         }
     }
 

@@ -18,8 +18,8 @@ pub(super) struct Slot<'a> {
     pub(super) layout: Arc<Layout>,
     /// Tables that foreign keys tie together.
     pub(super) group: u32,
-    /// Of the group's tables, parents come first.
-    pub(super) rank: u32,
+    /// Its place among all tables where parents come first, and where children do.
+    pub(super) places: [u32; 2],
     /// Foreign keys that lie within the batch.
     pub(super) relations: Vec<Tie>,
     /// Number of its first unique key among those of the batch.
@@ -113,7 +113,7 @@ impl<'a> Tables<'a> {
         self.slots.push(Slot {
             routed,
             group: 0,
-            rank: 0,
+            places: [0; 2],
             relations: Vec::new(),
             first_key: number_of(self.keys),
             cascades: [cascades(|key| key.on_delete), cascades(|key| key.on_update)],
@@ -137,8 +137,8 @@ impl<'a> Tables<'a> {
         let ranks = ranks(keys.len(), &edges);
         let count = groups.iter().max().map_or(0, |group| group + 1);
         self.groups = vec![false; count];
-        for (((slot, keys), group), rank) in self.slots.iter_mut().zip(keys).zip(&groups).zip(&ranks) {
-            (slot.group, slot.rank) = (number_of(*group), *rank);
+        for ((slot, keys), group) in self.slots.iter_mut().zip(keys).zip(&groups) {
+            slot.group = number_of(*group);
             if let Some(touched) = self.groups.get_mut(*group) {
                 *touched |= keys.has_foreign_keys();
             }
@@ -147,6 +147,23 @@ impl<'a> Tables<'a> {
             let own =
                 keys.get(edge.parent.0).zip(keys.get(edge.child.0)).is_some_and(|(p, c)| p.name == c.name);
             self.relate(edge, own, &ranks);
+        }
+        self.line_up(&ranks);
+    }
+
+    /// By rank, those of one rank as they came.
+    fn line_up(&mut self, ranks: &[u32]) {
+        let mut line: Vec<(u32, usize)> = ranks.iter().copied().zip(0..).collect();
+        for direction in 0..2 {
+            line.sort_unstable();
+            for (place, (_, slot)) in (0..).zip(&line) {
+                if let Some(slot) = self.slots.get_mut(*slot) {
+                    slot.places[direction] = place;
+                }
+            }
+            for (rank, _) in &mut line {
+                *rank = u32::MAX - *rank;
+            }
         }
     }
 
