@@ -146,10 +146,9 @@ fn normalise(texture: Texture, bytes: &[u8], hash: &mut Hash) -> bool {
         }
         Texture::Trimmed => hash.bytes(trimmed(bytes, |byte| matches!(byte, 0 | b' '))),
         Texture::Folded => {
-            if !bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            if !hash.folded(trimmed(bytes, |byte| byte == b' ')) {
                 return false;
             }
-            hash.mapped(trimmed(bytes, |byte| byte == b' '), |byte| byte.to_ascii_lowercase());
         }
         Texture::Weighed | Texture::Unknown => return false,
     }

@@ -38,9 +38,47 @@ impl Hash {
         self.word(bytes.len() as u64);
     }
 
+    /// Adds a text, capitals as small letters: the same as [`mapped`](Self::mapped). False if not all of it is printable
+    /// ASCII.
+    pub(super) fn folded(&mut self, text: &[u8]) -> bool {
+        let mut odd = 0;
+        let (words, rest) = text.as_chunks::<8>();
+        for word in words {
+            let word = u64::from_le_bytes(*word);
+            odd |= not_printable(word);
+            self.word(small(word));
+        }
+        let mut last = [b' '; 8];
+        last.iter_mut().zip(rest).for_each(|(into, byte)| *into = *byte);
+        odd |= not_printable(u64::from_le_bytes(last));
+        last.get_mut(rest.len()..).into_iter().flatten().for_each(|padding| *padding = 0);
+        self.word(small(u64::from_le_bytes(last)));
+        self.word(text.len() as u64);
+        odd == 0
+    }
+
     pub(super) fn finish(self) -> u64 {
         fold(self.0, FINAL)
     }
+}
+
+/// Each of eight bytes.
+const EACH: u64 = 0x0101_0101_0101_0101;
+const TOP_BITS: u64 = EACH << 7;
+
+/// The top bits of those of eight bytes that are not printable ASCII, or of others beside them; 0 if all are.
+fn not_printable(word: u64) -> u64 {
+    let below_space = !((word | TOP_BITS) - EACH * 0x20);
+    let above_tilde = (word & !TOP_BITS) + EACH;
+    (word | below_space | above_tilde) & TOP_BITS
+}
+
+/// Eight ASCII characters, capitals made small.
+fn small(word: u64) -> u64 {
+    let seven = word & !TOP_BITS;
+    let from_a = seven + EACH * (0x80 - 0x41);
+    let beyond_z = seven + EACH * (0x80 - 0x5B);
+    word | ((from_a & !beyond_z & !word & TOP_BITS) >> 2)
 }
 
 /// Adds bytes one by one: the same as [`Hash::bytes`] of all of them.
@@ -100,6 +138,24 @@ mod tests {
             }
             stream.finish();
             assert_eq!(streamed.finish(), hash(&[&bytes[..length]]));
+        }
+    }
+
+    #[test]
+    fn eight_characters_at_once_are_folded_as_one_by_one() {
+        for length in 0..20 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = *b"Az [`{@Z~a09~ mMxXyY";
+                    text[at] = byte;
+                    let text = &text[..length];
+                    let (mut one, mut other) = (Hash::new(1), Hash::new(1));
+                    let printable = text.iter().all(|byte| matches!(byte, b' '..=b'~'));
+                    assert_eq!(one.folded(text), printable, "{text:?}");
+                    other.mapped(text, |byte| byte.to_ascii_lowercase());
+                    assert_eq!(one.finish(), other.finish(), "{text:?}");
+                }
+            }
         }
     }
 

@@ -133,10 +133,13 @@ impl Layout {
 
 /// Appends a little-endian number with its high bytes first.
 fn big_endian(bytes: &[u8], into: &mut Vec<u8>) {
-    let first = into.len();
-    into.extend_from_slice(bytes);
-    if let Some(number) = into.get_mut(first..) {
-        number.reverse();
+    // Of a known length they are one instruction.
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        into.extend_from_slice(&u32::from_le_bytes(four).to_be_bytes());
+    } else if let Ok(eight) = <[u8; 8]>::try_from(bytes) {
+        into.extend_from_slice(&u64::from_le_bytes(eight).to_be_bytes());
+    } else {
+        into.extend(bytes.iter().rev());
     }
 }
 
