@@ -65,7 +65,7 @@ pub struct Assembler {
     ends: Vec<u32>,
 }
 
-/// A rows event as large as the server makes them by itself has fewer images than this.
+/// More images than a rows event has that is as large as the server makes them by itself.
 const MOST_IMAGES: usize = 4096;
 
 impl Assembler {
@@ -318,6 +318,8 @@ impl Assembler {
             bail!(BadEvent, "a rows event outside a transaction (is the position inside one?)")
         };
         let count = count_rows(&mut rows, &mut self.ends)?;
+        // What one odd event took is not kept for ever.
+        self.ends.shrink_to(MOST_IMAGES);
         let mut ahead = None;
         let table = match self.routes.route(&rows.table) {
             Err(_) if open.head.is_one_of(&self.skipped) => None,

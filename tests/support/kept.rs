@@ -1,4 +1,4 @@
-//! Connections of a server that stay open for what only looks: starting a client costs a hundred times what the look does.
+//! Connections of a server that stay open for what only looks: a client takes far longer to start than to look.
 
 use std::sync::{Mutex, PoisonError};
 
