@@ -145,7 +145,7 @@ impl Decoder {
             }
             kind::EXECUTE_LOAD_QUERY => {
                 let post_header = self.post_header(header.kind, load::POST_HEADER);
-                ExecuteLoadQuery::parse(input, post_header).map(Body::ExecuteLoadQuery)
+                ExecuteLoadQuery::parse(input, post_header).map(|load| Body::ExecuteLoadQuery(Box::new(load)))
             }
             other => match RowsKind::of(other) {
                 Some(kind) => self.rows(input, kind),

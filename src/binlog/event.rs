@@ -113,7 +113,8 @@ pub enum Body {
     PreviousGtids(GtidSet),
     /// A transaction begins (GTID, anonymous and tagged alike).
     Gtid(GtidEvent),
-    /// A statement, or `BEGIN`, `COMMIT`, `SAVEPOINT ..`, `XA ..`. Twice as large as a body of any other kind.
+    /// A statement, or `BEGIN`, `COMMIT`, `SAVEPOINT ..`, `XA ..`. Boxed: events are moved all the time, and
+    /// a statement with its context is far larger than a body of any other kind.
     Query(Box<QueryEvent>),
     /// Commit of a transaction of a transactional engine.
     Xid(u64),
@@ -159,7 +160,7 @@ pub enum Body {
     /// A further block.
     AppendBlock(FileBlock),
     /// The LOAD DATA statement that reads the file.
-    ExecuteLoadQuery(ExecuteLoadQuery),
+    ExecuteLoadQuery(Box<ExecuteLoadQuery>),
     /// The file's LOAD DATA failed: forget its blocks.
     DeleteFile {
         /// Number of the file.

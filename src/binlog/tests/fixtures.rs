@@ -299,7 +299,7 @@ fn load_data_comes_as_blocks_and_a_statement() {
     });
     assert_eq!(&begin.unwrap().block[..], b"1\tone\n2\ttwo\n");
     let load = found.iter().find_map(|event| match &event.body {
-        Body::ExecuteLoadQuery(load) => Some(load.clone()),
+        Body::ExecuteLoadQuery(load) => Some((**load).clone()),
         _ => None,
     });
     let load = load.unwrap();
@@ -445,4 +445,9 @@ fn a_rows_event_is_rebuilt_from_chosen_images() {
     let Body::Rows(rebuilt) = decoder.decode(rebuilt).unwrap().body else { panic!() };
     let back: Vec<_> = rebuilt.rows().map(|row| row.unwrap().after.unwrap().bytes().to_vec()).collect();
     assert_eq!(back, images);
+}
+
+#[test]
+fn a_body_is_hardly_larger_than_the_rows_that_most_events_carry() {
+    assert!(size_of::<Body>() <= size_of::<RowsEvent>() + 2 * size_of::<usize>(), "{}", size_of::<Body>());
 }
